@@ -1,0 +1,208 @@
+"""The autoencoders. They share one backbone and one contract, so that what differs between them is the objective.
+
+The contract: `encode(x)` -> z (N, d), the same for the same images; `decode(z)` -> x (N, 3, 32, 32) in [0, 1];
+`loss(x)` -> the terms of the objective by name, of which `total` is minimised. Images are float32 (N, 3, 32, 32)
+in [0, 1]; z is float32. Nothing outside this file needs to know which model it holds.
+"""
+
+import math
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from sklearn.decomposition import PCA
+from torch import nn
+
+IMAGE_SHAPE = (3, 32, 32)
+PIXELS = math.prod(IMAGE_SHAPE)  # numbers in an image: 3,072
+MAX_LATENT_DIM = 1024
+PCA_IMAGES = 10_000  # enough to start from: training moves the linear path to where it belongs
+
+
+class Autoencoder(nn.Module):
+    """The contract; a subclass supplies `name`, `code` and `reconstruct`, and `loss` where it is not the MSE."""
+
+    def __init__(self, latent_dim):
+        super().__init__()
+        self.latent_dim = check_latent_dim(latent_dim)
+
+    def encode(self, x):
+        """The code of images, float32 (N, latent_dim); deterministic."""
+        return self.code(check_batch(x))
+
+    def decode(self, z):
+        """The images of codes, float32 (N, 3, 32, 32) in [0, 1]."""
+        return self.reconstruct(check_codes(z, self.latent_dim)).clamp(0, 1)
+
+    def loss(self, x):
+        """The terms of the objective by name, means over the images of `x`; `total` is the one to minimise."""
+        error = F.mse_loss(self.reconstruct(self.encode(x)).float(), x)
+        return {"total": error, "reconstruction": error}
+
+    def prepare(self, images):
+        """Called once, before training, with the uint8 training images (N, 32, 32, 3)."""
+
+    def code(self, x):
+        """`encode` for images that are known to be good."""
+        raise NotImplementedError
+
+    def reconstruct(self, z):
+        """`decode` without the limit to [0, 1], which would stop the gradient of every pixel beyond it."""
+        raise NotImplementedError
+
+
+class ConvAutoencoder(Autoencoder):
+    """Minimises the mean squared error of the reconstruction, and nothing else.
+
+    A linear path runs beside the convolutional one, from image to code and from code to image. The linear path
+    starts at the principal components, the best linear code there is, and the convolutional one at zero, so that
+    training only has to learn what linear algebra cannot give. `scale` holds the standard deviations of the
+    principal component scores: codes start with unit variance, as a variational prior wants them.
+    """
+
+    name = "conv"
+
+    def __init__(self, latent_dim, width=48):
+        super().__init__(latent_dim)
+        self.features = nn.Sequential(
+            nn.Conv2d(3, width, 4, stride=4),  # (3, 32, 32) -> (width, 8, 8)
+            nn.GELU(),
+            nn.Conv2d(width, width, 3, padding=1),
+            nn.GELU(),
+            nn.Conv2d(width, width, 3, padding=1),
+            nn.GELU(),
+            nn.Flatten(),  # (width, 8, 8) -> (width * 64)
+        )
+        self.head = nn.Linear(width * 64, latent_dim)
+        self.linear_encoder = nn.Linear(PIXELS, latent_dim)
+        self.linear_decoder = nn.Linear(latent_dim, PIXELS)
+        self.decoder = nn.Sequential(
+            nn.Linear(latent_dim, width * 64),
+            nn.Unflatten(1, (width, 8, 8)),  # (width * 64) -> (width, 8, 8)
+            nn.GELU(),
+            nn.Conv2d(width, width, 3, padding=1),
+            nn.GELU(),
+            nn.Conv2d(width, width, 3, padding=1),
+            nn.GELU(),
+            nn.Conv2d(width, 48, 1),
+            nn.PixelShuffle(4),  # (48, 8, 8) -> (3, 32, 32)
+        )
+        self.register_buffer("scale", torch.ones(latent_dim))
+
+    def code(self, x):
+        return self._join(x, self.features(x))
+
+    def _join(self, x, features):
+        return self.head(features) + self.linear_encoder(x.flatten(1)) / self.scale
+
+    def reconstruct(self, z):
+        return self.decoder(z) + self.linear_decoder(z * self.scale).unflatten(1, IMAGE_SHAPE)
+
+    @torch.no_grad()
+    def prepare(self, images):
+        """Set the linear path to the principal components of `images` and the convolutional path to zero.
+
+        With fewer images than latent units, the units without a component keep their random start.
+        """
+        pca = fit_pca(images[:PCA_IMAGES], min(self.latent_dim, len(images) - 1))
+        directions, mean, variance = (
+            torch.from_numpy(array).to(self.scale) for array in (pca.components_, pca.mean_, pca.explained_variance_)
+        )
+        self.scale[: len(variance)] = variance.sqrt().clamp(min=1e-3)
+        self.linear_encoder.weight[: len(variance)] = directions
+        self.linear_encoder.bias[: len(variance)] = -directions @ mean
+        self.linear_decoder.weight[:, : len(variance)] = directions.T
+        self.linear_decoder.bias.copy_(mean)
+        for layer in (self.head, self.decoder[-2]):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+
+class VariationalAutoencoder(ConvAutoencoder):
+    """Maximises a bound on the likelihood of the images (Kingma & Welling 2014, https://arxiv.org/abs/1312.6114).
+
+    The decoder's variance is solved for, not assumed: at its optimum the reconstruction term is D/2 log MSE (the
+    sigma-VAE of Rybkin et al. 2021, https://arxiv.org/abs/2006.13202), so that the balance between image and code
+    needs no weight. `encode` gives the posterior's mean. In the loss, `reconstruction` is the mean squared error
+    from a sampled code, `kl` is in nats an image, and `total` is in nats an image up to a constant.
+    """
+
+    name = "vae"
+
+    def __init__(self, latent_dim, width=48):
+        super().__init__(latent_dim, width)
+        self.log_variance = nn.Linear(self.head.in_features, latent_dim)
+        nn.init.zeros_(self.log_variance.weight)
+        nn.init.constant_(self.log_variance.bias, -3.0)  # start from a code that is precise enough to be of use
+
+    def posterior(self, x):
+        """Mean and log variance of the code given images, each float32 (N, latent_dim)."""
+        features = self.features(check_batch(x))
+        return self._join(x, features).float(), self.log_variance(features).float()
+
+    def loss(self, x):
+        mean, log_variance = self.posterior(x)
+        z = mean + torch.randn_like(mean) * (log_variance / 2).exp()
+        error = F.mse_loss(self.reconstruct(z).float(), x)
+        kl = kl_divergence(mean, log_variance).sum(1).mean()
+        return {"total": PIXELS / 2 * error.log() + kl, "reconstruction": error, "kl": kl}
+
+
+def kl_divergence(mean, log_variance):
+    """Divergence of a normal posterior from the standard normal prior, in nats, a value a unit."""
+    return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance)
+
+
+def bits_per_dimension(kl, error, variance):
+    """A VAE's bound on the code length of 8-bit images, in bits per number of the image.
+
+    `kl` in nats an image, `error` the mean squared error from a sampled code and `variance` the decoder's, both for
+    images in [0, 1]. The normal density is averaged over each pixel's bin of width 1/255, which bounds the bin's
+    probability by Jensen's inequality and adds the variance of a uniform variable to the error.
+    """
+    error = error + 1 / (12 * 255**2)
+    nats = PIXELS / 2 * (math.log(2 * math.pi * variance) + error / variance) + kl
+    return nats / PIXELS / math.log(2) + math.log2(255)
+
+
+def fit_pca(images, components):
+    """scikit-learn's PCA of uint8 images (N, 32, 32, 3), on pixels in [0, 1] in the order of a model's batch."""
+    flat = images.transpose(0, 3, 1, 2).reshape(len(images), PIXELS).astype(np.float32) / 255
+    return PCA(components, svd_solver="randomized", random_state=0).fit(flat)
+
+
+AUTOENCODERS = {model.name: model for model in (ConvAutoencoder, VariationalAutoencoder)}
+
+
+def build_autoencoder(name, latent_dim):
+    """A new autoencoder of the family `name` with a code of `latent_dim` numbers, 1 to 1,024."""
+    if name not in AUTOENCODERS:
+        raise ValueError(f"unknown autoencoder {name!r}: choose one of {', '.join(AUTOENCODERS)}")
+    return AUTOENCODERS[name](latent_dim)
+
+
+def check_latent_dim(latent_dim):
+    """`latent_dim` where it is a whole number from 1 to 1,024; else a ValueError."""
+    is_whole = isinstance(latent_dim, int) and not isinstance(latent_dim, bool)
+    if not is_whole or not 1 <= latent_dim <= MAX_LATENT_DIM:
+        raise ValueError(f"latent_dim must be a whole number from 1 to {MAX_LATENT_DIM}, not {latent_dim!r}")
+    return latent_dim
+
+
+def check_batch(x):
+    """`x` where it is a float batch of images (N, 3, 32, 32) in [0, 1]; else a ValueError."""
+    if not isinstance(x, torch.Tensor) or not x.is_floating_point() or x.shape[1:] != IMAGE_SHAPE or len(x) == 0:
+        given = f"{x.dtype} {tuple(x.shape)}" if isinstance(x, torch.Tensor) else type(x).__name__
+        raise ValueError(f"images must be a float tensor (N, 3, 32, 32) with N > 0, not {given}")
+    low, high = x.aminmax()
+    if not (low >= 0 and high <= 1):  # written so that NaN fails too
+        raise ValueError(f"images must lie in [0, 1], not in [{low:.4g}, {high:.4g}]; divide uint8 images by 255")
+    return x
+
+
+def check_codes(z, latent_dim):
+    """`z` where it is a float batch of codes (N, latent_dim); else a ValueError."""
+    if not isinstance(z, torch.Tensor) or not z.is_floating_point() or z.ndim != 2 or z.shape[1] != latent_dim:
+        given = f"{z.dtype} {tuple(z.shape)}" if isinstance(z, torch.Tensor) else type(z).__name__
+        raise ValueError(f"codes must be a float tensor (N, {latent_dim}), not {given}")
+    return z

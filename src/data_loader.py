@@ -1,0 +1,203 @@
+"""CIFAR-10 and CIFAR-100 as arrays: where they are found, what their classes are called, how they are split."""
+
+import shutil
+import tempfile
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torchvision
+
+from src.classes import CLASSES, SUPERCLASS_OF, SUPERCLASSES
+from src.download import ARCHIVES, DownloadError, check_archive, download_archive
+from src.utils import DATA_DIR
+
+SAMPLE_DIR = DATA_DIR / "sample"
+ARRAYS = ("x_train", "y_train", "x_test", "y_test")
+VALIDATION_SHARE = 10  # the last 1/10 of the training images: 5,000 of CIFAR's 50,000
+
+
+class DataUnavailableError(RuntimeError):
+    """No source had the data set; the message names each that was tried and how to supply the data by hand."""
+
+
+@dataclass(frozen=True)
+class ImageDataset:
+    """A labelled image data set in memory or memory-mapped.
+
+    Images are uint8 (N, 32, 32, 3) in [0, 255], labels int64 (N,) in [0, number of classes).
+    `superclasses` is empty where a data set has none; `superclass_of` gives the superclass of every class.
+    `source` says where the arrays came from. A ValueError says which array is not as described here.
+    """
+
+    name: str
+    x_train: np.ndarray
+    y_train: np.ndarray
+    x_test: np.ndarray
+    y_test: np.ndarray
+    classes: tuple[str, ...]
+    superclasses: tuple[str, ...] = ()
+    superclass_of: tuple[int, ...] = ()
+    is_sample: bool = False
+    source: str = "arrays in memory"
+
+    def __post_init__(self):
+        for part in ("train", "test"):
+            images, labels = getattr(self, f"x_{part}"), getattr(self, f"y_{part}")
+            check_images(images, f"{self.name}: x_{part}")
+            check_labels(labels, len(self.classes), len(images), f"{self.name}: y_{part}")
+        if len(self.x_train) < 2:
+            raise ValueError(f"{self.name}: x_train holds one image; at least two are needed, one for validation")
+
+    def split(self, part):
+        """Images and labels of "train", "validation" (the last tenth of the training images) or "test"."""
+        cut = len(self.x_train) - max(1, len(self.x_train) // VALIDATION_SHARE)
+        parts = {
+            "train": (self.x_train[:cut], self.y_train[:cut]),
+            "validation": (self.x_train[cut:], self.y_train[cut:]),
+            "test": (self.x_test, self.y_test),
+        }
+        if part not in parts:
+            raise ValueError(f"unknown split {part!r}: choose one of {', '.join(parts)}")
+        return parts[part]
+
+
+def check_images(images, what="images"):
+    """Raise a ValueError unless `images` is a uint8 array (N, 32, 32, 3) with N > 0."""
+    if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.shape[1:] != (32, 32, 3):
+        raise ValueError(f"{what} must be a uint8 array (N, 32, 32, 3), not {describe(images)}")
+    if len(images) == 0:
+        raise ValueError(f"{what} holds no image; at least one is needed")
+
+
+def check_labels(labels, num_classes, length, what="labels"):
+    """Raise a ValueError unless `labels` is an integer array (length,) with values in [0, num_classes)."""
+    if not isinstance(labels, np.ndarray) or labels.dtype.kind not in "iu" or labels.ndim != 1:
+        raise ValueError(f"{what} must be an integer array (N,), not {describe(labels)}")
+    if len(labels) != length:
+        raise ValueError(f"{what} has {len(labels)} labels for {length} images; there must be one an image")
+    if length and not (0 <= labels.min() and labels.max() < num_classes):
+        raise ValueError(f"{what} spans {labels.min()} to {labels.max()}; labels must lie in 0 to {num_classes - 1}")
+
+
+def describe(array):
+    """A short name for what was given in place of the array that was wanted."""
+    return f"{array.dtype} {tuple(array.shape)}" if hasattr(array, "dtype") else type(array).__name__
+
+
+def load_dataset(name, data_dir=DATA_DIR, download=True, sample=False):
+    """Load "CIFAR10" or "CIFAR100" from the first source that has it, and say in `.source` which that was.
+
+    In order: the arrays in `data_dir/NAME`; the official archive in `data_dir`, or, with `download`, from the first
+    mirror that serves it whole (kept as arrays in `data_dir/NAME`); the sample that comes with the repository, with
+    a warning. `sample=True` goes straight to the sample. Raises ValueError for an unknown name and for arrays that
+    are not as they should be, DataUnavailableError where no source has the data.
+    """
+    if name not in CLASSES:
+        raise ValueError(f"unknown data set {name!r}: choose one of {', '.join(CLASSES)}")
+    folder = Path(data_dir) / name
+    tried = []
+    if sample:
+        return _load_sample(name)
+    if not folder.exists():
+        tried = _place_archive(name, folder, download)
+    if folder.exists():
+        return _load_folder(name, folder)
+    if (SAMPLE_DIR / f"{name}.npz").exists():
+        warnings.warn(f"{name}: using the embedded SAMPLE, not the full data set: {'; '.join(tried)}", stacklevel=2)
+        return _load_sample(name)
+    raise DataUnavailableError(_how_to_supply(name, folder, tried))
+
+
+def _build(name, arrays, is_sample, source):
+    return ImageDataset(
+        name,
+        *(arrays[key] for key in ARRAYS),
+        CLASSES[name],
+        SUPERCLASSES[name],
+        SUPERCLASS_OF[name],
+        is_sample,
+        source,
+    )
+
+
+def _load_folder(name, folder):
+    """The placed arrays, memory-mapped, so that parallel workers share their pages."""
+    arrays = {}
+    for key in ARRAYS:
+        path = folder / f"{key}.npy"
+        try:
+            # copy-on-write: torch warns about read-only memory, and nothing can reach the file
+            arrays[key] = np.load(path, mmap_mode="c", allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            raise ValueError(f"{path} cannot be read ({error}); delete {folder} to have it made again") from error
+    return _build(name, arrays, False, f"arrays in {folder.parent.name}/{name}")
+
+
+def _load_sample(name):
+    path = SAMPLE_DIR / f"{name}.npz"
+    if not path.exists():
+        raise DataUnavailableError(f"{name} has no embedded sample; the samples are {_samples()}")
+    with np.load(path, allow_pickle=False) as arrays:
+        return _build(name, arrays, True, f"embedded sample data/sample/{name}.npz")
+
+
+def _samples():
+    return ", ".join(sorted(path.stem for path in SAMPLE_DIR.glob("*.npz"))) or "none"
+
+
+def _place_archive(name, folder, download):
+    """Turn the official archive into arrays in `folder`; returns what was tried in vain."""
+    tried = [f"no arrays in {folder}"]
+    archive = ARCHIVES[name]
+    by_hand = folder.parent / archive.filename
+    if check_archive(by_hand, archive):
+        _convert(by_hand, archive, folder)
+        return []
+    tried.append(f"{by_hand} is {'not the official file (wrong MD5)' if by_hand.exists() else 'not there'}")
+    if not download:
+        return [*tried, "downloading was not asked for"]
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{name}-download-") as temporary:
+        try:
+            _convert(download_archive(archive, Path(temporary)), archive, folder)
+        except DownloadError as error:
+            return [*tried, str(error)]
+    return []
+
+
+def _convert(path, archive, folder):
+    """Read the archive through torchvision and put its arrays in `folder`, all of them or none."""
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as temporary:
+        staging = Path(temporary) / folder.name
+        staging.mkdir()
+        shutil.copyfile(path, Path(temporary) / archive.filename)  # torchvision takes an archive that is there
+        reader = getattr(torchvision.datasets, folder.name)
+        for part in ("train", "test"):
+            dataset = reader(temporary, train=part == "train", download=True)
+            np.save(staging / f"x_{part}.npy", np.ascontiguousarray(dataset.data))
+            np.save(staging / f"y_{part}.npy", np.array(dataset.targets, dtype=np.int64))
+        try:
+            staging.rename(folder)
+        except OSError:
+            if not folder.exists():  # where it exists, another process was faster with the same data
+                raise
+
+
+def _how_to_supply(name, folder, tried):
+    archive = ARCHIVES[name]
+    return (
+        f"{name} is not available. Tried: {'; '.join(tried)}; no embedded sample (there is: {_samples()}). "
+        f"To supply it by hand, download {archive.filename} (MD5 {archive.md5}) from any of "
+        f"{', '.join(archive.urls)} and put it into {folder.parent}, or put the arrays "
+        f"{', '.join(key + '.npy' for key in ARRAYS)} into {folder}."
+    )
+
+
+def find_duplicates(images):
+    """Groups of identical images among uint8 (N, 32, 32, 3): a list of index arrays, each of two or more."""
+    check_images(images)
+    rows = images.reshape(len(images), -1)
+    _, inverse, counts = np.unique(rows, axis=0, return_inverse=True, return_counts=True)
+    return [np.flatnonzero(inverse == value) for value in np.flatnonzero(counts > 1)]

@@ -1,0 +1,61 @@
+"""The one visual language of all figures: a colour and a marker a model, a line style a data set."""
+
+import matplotlib.pyplot as plt
+
+from src.utils import REPORTS_DIR, atomic_path
+
+COLOURS = {
+    "conv": "#1f77b4",
+    "vae": "#d95f02",
+    "pca": "#444444",
+    "pixels": "#2a9d4a",
+    "spatial": "#8e5bb5",
+    "spatial_finetuned": "#c08fd8",
+    "prior work": "#b8860b",
+}
+LABELS = {
+    "conv": "convolutional AE",
+    "vae": "variational AE",
+    "pca": "PCA",
+    "pixels": "raw pixels, linear",
+    "spatial": "8x4x4 code, frozen, linear",
+    "spatial_finetuned": "8x4x4 code, fine-tuned",
+    "prior work": "prior work, conv",
+}
+LINES = {"CIFAR10": "-", "CIFAR100": "--"}
+MARKERS = {"conv": "o", "vae": "s", "pca": "^"}
+MSE_LABEL = "squared error, pixels in [0, 1]"
+
+plt.rcParams.update(
+    {
+        "figure.constrained_layout.use": True,
+        "figure.dpi": 110,
+        "savefig.dpi": 150,
+        "font.size": 10,
+        "axes.titlesize": 11,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.grid": True,
+        "grid.alpha": 0.25,
+        "legend.frameon": False,
+    }
+)
+
+
+def save_figure(figure, name, sample=False):
+    """Save a figure as `reports/NAME.png`, or, when it shows the sample's results, as `reports/sample/NAME.png`."""
+    folder = REPORTS_DIR / "sample" if sample else REPORTS_DIR
+    with atomic_path(folder / f"{name}.png") as path:
+        figure.savefig(path)
+    return folder / f"{name}.png"
+
+
+def show_image(ax, image, title=None, size=8):
+    """One image, uint8 or float in [0, 1], without axes."""
+    ax.imshow(image, interpolation="nearest")
+    ax.set(xticks=[], yticks=[])
+    ax.grid(False)
+    for side in ax.spines.values():
+        side.set_visible(False)
+    if title:
+        ax.set_title(title, fontsize=size, pad=2)

@@ -1,0 +1,208 @@
+"""The study's grid: what an experiment is, how one is run, and how all of them become rows of one table."""
+
+import time
+from dataclasses import asdict, dataclass
+from itertools import product
+
+import joblib
+import numpy as np
+import pandas as pd
+import torch
+from tqdm import tqdm
+
+from src.autoencoder import AUTOENCODERS, PIXELS, VariationalAutoencoder
+from src.baseline import PIXELS_C, SPATIAL_DIM, PCACode, SpatialAutoencoder, fine_tune, flat_pixels, predict_images
+from src.classifier import ClassifierConfig, train_linear_classifier
+from src.data_loader import CLASSES, load_dataset
+from src.measure import measure_information, measure_reconstruction, read_code
+from src.train import TrainConfig, train_autoencoder
+from src.utils import MODELS_DIR, REPORTS_DIR, atomic_path, one_thread, seed_everything
+
+LATENT_DIMS = (10, 20, 50, 100)
+COLUMNS = (
+    "dataset autoencoder latent_dim seed is_sample train_images epochs parameters val_mse test_mse test_psnr_db "
+    "kl_nats bits_per_dim active_units accuracy_linear accuracy_knn accuracy_mlp accuracy_conv top5_mlp macro_f1_mlp "
+    "autoencoder_seconds classifier_seconds"
+).split()
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What all experiments of a study have in common; a change of any of it makes them run again."""
+
+    train: TrainConfig = TrainConfig()
+    classifier: ClassifierConfig = ClassifierConfig()
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One cell of the grid: a data set, an autoencoder or a baseline by name, a latent size and a seed.
+
+    Its result depends on these four, the settings and the data, and on nothing that ran before or beside it.
+    """
+
+    dataset: str
+    autoencoder: str
+    latent_dim: int
+    seed: int = 0
+
+    def __post_init__(self):
+        for value, known in ((self.dataset, CLASSES), (self.autoencoder, RUNNERS)):
+            if value not in known:
+                raise ValueError(f"unknown {value!r} in {self}: choose one of {', '.join(known)}")
+
+    def __str__(self):
+        return f"{self.dataset} {self.autoencoder} {self.latent_dim} seed {self.seed}"
+
+    def path(self, sample=False):
+        """Where the experiment's checkpoint is kept."""
+        folder = MODELS_DIR / "sample" if sample else MODELS_DIR
+        return folder / f"{self.dataset}_{self.autoencoder}_d{self.latent_dim}_seed{self.seed}.pt"
+
+
+def grid(datasets, autoencoders, latent_dims, seeds=(0,)):
+    """Every combination as a list of experiments."""
+    return [Experiment(*point) for point in product(datasets, autoencoders, latent_dims, seeds)]
+
+
+def baselines(datasets, latent_dims, seeds=(0,)):
+    """The experiments that give the others a scale: PCA at every latent size, raw pixels, the spatial code."""
+    return (
+        grid(datasets, ["pca"], latent_dims, seeds)
+        + grid(datasets, ["pixels"], [PIXELS], seeds)
+        + grid(datasets, ["spatial", "spatial_finetuned"], [SPATIAL_DIM], seeds)
+    )
+
+
+def run_sweep(experiments, n_jobs=-1, sample=False, settings=Settings()):
+    """Run those experiments that have not been run with these settings, `n_jobs` at a time (-1: one a core).
+
+    Returns the table of all of them, a row each, in the order given. Every row is in `results_path(sample)` as soon
+    as its experiment ends. With `sample`, everything is on the embedded sample, whose results are kept apart.
+    """
+    waiting = [e for e in experiments if not is_finished(e, sample, settings)]
+    job = joblib.delayed(run_experiment)
+    rows = joblib.Parallel(n_jobs, return_as="generator_unordered")(job(e, sample, settings) for e in waiting)
+    for row in tqdm(rows, total=len(waiting), desc="sweep", unit="experiment", disable=not waiting):
+        write_rows([row], sample)
+    rows = [load_outcome(e, sample)["row"] for e in experiments]
+    write_rows(rows, sample)  # for those that had been run before, should the table have been lost
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def run_experiment(experiment, sample=False, settings=Settings()):
+    """Run one experiment on one thread, keep what it leaves in `models/`, and return its row of the table."""
+    dataset = load_dataset(experiment.dataset, download=False, sample=sample)
+    seed_everything(experiment.seed)
+    with one_thread():
+        model, row, history, predictions = RUNNERS[experiment.autoencoder](experiment, dataset, settings)
+    row = asdict(experiment) | row
+    row |= {"is_sample": dataset.is_sample, "train_images": len(dataset.split("train")[0])}
+    outcome = {
+        "settings": asdict(settings),
+        "row": {column: _plain(row.get(column)) for column in COLUMNS},
+        "history": history,
+        "predictions": torch.from_numpy(predictions),
+        "state": {key: value.cpu() for key, value in model.state_dict().items()} if model else {},
+    }
+    with atomic_path(experiment.path(sample)) as path:
+        torch.save(outcome, path)
+    return outcome["row"]
+
+
+def load_outcome(experiment, sample=False):
+    """What an experiment left: `row`, `history` (a dict an epoch), test `predictions`, `settings`, model `state`."""
+    path = experiment.path(sample)
+    if not path.exists():
+        raise ValueError(f"{experiment} has not been run: there is no {path.name}; run it with run_sweep")
+    return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def load_autoencoder(experiment, sample=False):
+    """The trained autoencoder of an experiment that has been run, ready for use."""
+    model = CODES[experiment.autoencoder](experiment.latent_dim)
+    model.load_state_dict(load_outcome(experiment, sample)["state"])
+    return model.eval()
+
+
+def is_finished(experiment, sample=False, settings=Settings()):
+    """Whether the experiment has been run to its end with these settings."""
+    return experiment.path(sample).exists() and (load_outcome(experiment, sample)["settings"] == asdict(settings))
+
+
+def results_path(sample=False):
+    """The table of results; that of the sample is kept apart and never replaces the full study's."""
+    return (REPORTS_DIR / "sample" if sample else REPORTS_DIR) / "results.csv"
+
+
+def write_rows(rows, sample=False):
+    """Put rows into the table on disk, in place of those of the same experiments, all or nothing."""
+    path, key = results_path(sample), list(Experiment.__dataclass_fields__)
+    table = pd.DataFrame(rows, columns=COLUMNS)
+    if path.exists():
+        table = pd.concat([pd.read_csv(path).astype(object), table.astype(object)])
+    table = table.drop_duplicates(key, keep="last").sort_values(key, kind="stable")
+    with atomic_path(path) as temporary:
+        table.to_csv(temporary, index=False)
+
+
+def _run_code(experiment, dataset, settings):
+    """An autoencoder, PCA included: learn the code, measure it, read the class from it."""
+    start = time.perf_counter()
+    model = CODES[experiment.autoencoder](experiment.latent_dim)
+    history = train_autoencoder(model, dataset, settings.train, experiment.seed, progress=False)
+    trained = time.perf_counter()
+    row = measure_reconstruction(model, dataset)
+    if isinstance(model, VariationalAutoencoder):
+        row |= measure_information(model, dataset)
+    start_reading = time.perf_counter()
+    scores, predictions = read_code(model, dataset, settings.classifier, experiment.seed)
+    row |= scores | {
+        "epochs": len(history),
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "autoencoder_seconds": trained - start,
+        "classifier_seconds": time.perf_counter() - start_reading,
+    }
+    return model, row, history, predictions
+
+
+def _run_pixels(experiment, dataset, settings):
+    """Logistic regression on the pixels themselves."""
+    start = time.perf_counter()
+    (images, labels), (test, test_labels) = dataset.split("train"), dataset.split("test")
+    linear = train_linear_classifier(flat_pixels(images), labels, PIXELS_C)
+    predictions = linear.predict(flat_pixels(test))
+    row = {
+        "epochs": 0,
+        "accuracy_linear": np.mean(predictions == test_labels),
+        "classifier_seconds": time.perf_counter() - start,
+    }
+    return None, row, [], predictions
+
+
+def _run_fine_tuned(experiment, dataset, settings):
+    """The spatial autoencoder's encoder, trained on with labels under a softmax layer."""
+    start = time.perf_counter()
+    model = SpatialAutoencoder(experiment.latent_dim)
+    history = train_autoencoder(model, dataset, settings.train, experiment.seed, progress=False)
+    trained = time.perf_counter()
+    tuned = fine_tune(model, dataset, settings.train, experiment.seed)
+    test, test_labels = dataset.split("test")
+    predictions = predict_images(tuned, test).argmax(1)
+    row = {
+        "epochs": len(history),
+        "parameters": sum(p.numel() for p in tuned.parameters()),
+        "accuracy_linear": np.mean(predictions == test_labels),
+        "autoencoder_seconds": trained - start,
+        "classifier_seconds": time.perf_counter() - trained,
+    }
+    return None, row, history, predictions
+
+
+CODES = AUTOENCODERS | {code.name: code for code in (PCACode, SpatialAutoencoder)}
+RUNNERS = dict.fromkeys(CODES, _run_code) | {"pixels": _run_pixels, "spatial_finetuned": _run_fine_tuned}
+
+
+def _plain(value):
+    """NumPy scalars as Python's, which a checkpoint that holds no code may contain."""
+    return value.item() if isinstance(value, np.generic) else value

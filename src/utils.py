@@ -1,0 +1,76 @@
+"""What several modules share: paths, seeds, the device and its precision, atomic writes."""
+
+import os
+import random
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+from threadpoolctl import threadpool_limits
+
+ROOT = Path(__file__).resolve().parents[1]
+DATA_DIR = ROOT / "data"
+MODELS_DIR = ROOT / "models"
+REPORTS_DIR = ROOT / "reports"
+
+
+def seed_everything(seed):
+    """Seed Python, NumPy and torch, on every device."""
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+
+
+def get_device():
+    """The CUDA device where there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def mixed_precision(device):
+    """A context that computes in bfloat16 where the hardware has it natively, and in float32 elsewhere.
+
+    On a processor with the instructions it trains about 1.5 times as fast; without them it would be slower.
+    """
+    if device.type == "cuda":
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        native = _cpu_has_bfloat16()
+    return torch.autocast(device.type, torch.bfloat16, enabled=native)
+
+
+def _cpu_has_bfloat16():
+    if not hasattr(torch.cpu, "get_capabilities"):  # torch older than 2.11
+        return False
+    capabilities = torch.cpu.get_capabilities()
+    return any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+
+
+@contextmanager
+def atomic_path(path):
+    """Yield a temporary path beside `path` that takes its place when the block ends well, and vanishes when not."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
+    os.close(handle)
+    try:
+        yield Path(temporary)
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)  # mkstemp makes files that only their owner can read
+        os.replace(temporary, path)
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+
+
+@contextmanager
+def one_thread():
+    """Compute on one thread: results are the same bit for bit wherever and beside whatever a block runs."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with threadpool_limits(1):
+            yield
+    finally:
+        torch.set_num_threads(threads)
