@@ -51,71 +51,66 @@ class Autoencoder(nn.Module):
         raise NotImplementedError
 
 
+class Refinement(nn.Module):
+    """Image in, image out: adds what convolutions on patches of 4 x 4 pixels make of it, at first nothing."""
+
+    def __init__(self, width):
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.PixelUnshuffle(4),  # (3, 32, 32) -> (48, 8, 8)
+            nn.Conv2d(48, width, 3, padding=1),
+            nn.GELU(),
+            nn.Conv2d(width, width, 3, padding=1),
+            nn.GELU(),
+            nn.Conv2d(width, 48, 3, padding=1),
+            nn.PixelShuffle(4),  # (48, 8, 8) -> (3, 32, 32)
+        )
+        nn.init.zeros_(self.layers[-2].weight)
+        nn.init.zeros_(self.layers[-2].bias)
+
+    def forward(self, x):
+        # centred and spread as layers want their inputs; the small factor keeps single steps of the optimiser small
+        return x + 0.1 * self.layers(4 * (x - 0.5))
+
+
 class ConvAutoencoder(Autoencoder):
     """Minimises the mean squared error of the reconstruction, and nothing else.
 
-    A linear path runs beside the convolutional one, from image to code and from code to image. The linear path
-    starts at the principal components, the best linear code there is, and the convolutional one at zero, so that
-    training only has to learn what linear algebra cannot give. `scale` holds the standard deviations of the
-    principal component scores: codes start with unit variance, as a variational prior wants them.
+    Image -> convolutions -> linear map -> code -> linear map -> convolutions -> image. The linear maps start at the
+    principal components, the best linear code there is, and the convolutions at the identity, so that training only
+    has to learn what linear algebra cannot give. `scale` holds the standard deviations of the principal component
+    scores: codes start with unit variance, as a variational prior wants them.
     """
 
     name = "conv"
 
-    def __init__(self, latent_dim, width=48):
+    def __init__(self, latent_dim, width=64):
         super().__init__(latent_dim)
-        self.features = nn.Sequential(
-            nn.Conv2d(3, width, 4, stride=4),  # (3, 32, 32) -> (width, 8, 8)
-            nn.GELU(),
-            nn.Conv2d(width, width, 3, padding=1),
-            nn.GELU(),
-            nn.Conv2d(width, width, 3, padding=1),
-            nn.GELU(),
-            nn.Flatten(),  # (width, 8, 8) -> (width * 64)
-        )
-        self.head = nn.Linear(width * 64, latent_dim)
-        self.linear_encoder = nn.Linear(PIXELS, latent_dim)
-        self.linear_decoder = nn.Linear(latent_dim, PIXELS)
-        self.decoder = nn.Sequential(
-            nn.Linear(latent_dim, width * 64),
-            nn.Unflatten(1, (width, 8, 8)),  # (width * 64) -> (width, 8, 8)
-            nn.GELU(),
-            nn.Conv2d(width, width, 3, padding=1),
-            nn.GELU(),
-            nn.Conv2d(width, width, 3, padding=1),
-            nn.GELU(),
-            nn.Conv2d(width, 48, 1),
-            nn.PixelShuffle(4),  # (48, 8, 8) -> (3, 32, 32)
-        )
+        self.refine_input = Refinement(width)
+        self.to_code = nn.Linear(PIXELS, latent_dim)
+        self.to_image = nn.Linear(latent_dim, PIXELS)
+        self.refine_output = Refinement(width)
         self.register_buffer("scale", torch.ones(latent_dim))
 
     def code(self, x):
-        return self._join(x, self.features(x))
-
-    def _join(self, x, features):
-        return self.head(features) + self.linear_encoder(x.flatten(1)) / self.scale
+        return self.to_code(self.refine_input(x).flatten(1)) / self.scale
 
     def reconstruct(self, z):
-        return self.decoder(z) + self.linear_decoder(z * self.scale).unflatten(1, IMAGE_SHAPE)
+        return self.refine_output(self.to_image(z * self.scale).unflatten(1, IMAGE_SHAPE))
+
+    def prepare(self, images):
+        """Start at the principal components of `images`; units beyond their number keep their random start."""
+        self.start_at(fit_pca(images[:PCA_IMAGES], min(self.latent_dim, len(images) - 1)))
 
     @torch.no_grad()
-    def prepare(self, images):
-        """Set the linear path to the principal components of `images` and the convolutional path to zero.
-
-        With fewer images than latent units, the units without a component keep their random start.
-        """
-        pca = fit_pca(images[:PCA_IMAGES], min(self.latent_dim, len(images) - 1))
-        directions, mean, variance = (
-            torch.from_numpy(array).to(self.scale) for array in (pca.components_, pca.mean_, pca.explained_variance_)
-        )
-        self.scale[: len(variance)] = variance.sqrt().clamp(min=1e-3)
-        self.linear_encoder.weight[: len(variance)] = directions
-        self.linear_encoder.bias[: len(variance)] = -directions @ mean
-        self.linear_decoder.weight[:, : len(variance)] = directions.T
-        self.linear_decoder.bias.copy_(mean)
-        for layer in (self.head, self.decoder[-2]):
-            nn.init.zeros_(layer.weight)
-            nn.init.zeros_(layer.bias)
+    def start_at(self, pca):
+        directions, mean, std = _tensors(pca.components_, pca.mean_, np.sqrt(pca.explained_variance_))
+        units = len(directions)
+        self.scale[:units] = std.clamp(min=1e-3)
+        self.to_code.weight[:units] = directions
+        self.to_code.bias[:units] = -directions @ mean
+        self.to_image.weight[:, :units] = directions.T
+        self.to_image.bias.copy_(mean)
 
 
 class VariationalAutoencoder(ConvAutoencoder):
@@ -123,22 +118,21 @@ class VariationalAutoencoder(ConvAutoencoder):
 
     The decoder's variance is solved for, not assumed: at its optimum the reconstruction term is D/2 log MSE (the
     sigma-VAE of Rybkin et al. 2021, https://arxiv.org/abs/2006.13202), so that the balance between image and code
-    needs no weight. `encode` gives the posterior's mean. In the loss, `reconstruction` is the mean squared error
-    from a sampled code, `kl` is in nats an image, and `total` is in nats an image up to a constant.
+    needs no weight. It starts at the posterior of probabilistic PCA (Tipping & Bishop 1999), its linear optimum.
+    `encode` gives the posterior's mean. In the loss, `reconstruction` is the mean squared error from a sampled code,
+    `kl` is in nats an image, and `total` is in nats an image up to a constant.
     """
 
     name = "vae"
 
-    def __init__(self, latent_dim, width=48):
+    def __init__(self, latent_dim, width=64):
         super().__init__(latent_dim, width)
-        self.log_variance = nn.Linear(self.head.in_features, latent_dim)
-        nn.init.zeros_(self.log_variance.weight)
-        nn.init.constant_(self.log_variance.bias, -3.0)  # start from a code that is precise enough to be of use
+        self.log_variance = nn.Linear(PIXELS, latent_dim)
 
     def posterior(self, x):
         """Mean and log variance of the code given images, each float32 (N, latent_dim)."""
-        features = self.features(check_batch(x))
-        return self._join(x, features).float(), self.log_variance(features).float()
+        refined = self.refine_input(check_batch(x)).flatten(1)
+        return (self.to_code(refined) / self.scale).float(), self.log_variance(refined).float()
 
     def loss(self, x):
         mean, log_variance = self.posterior(x)
@@ -146,6 +140,13 @@ class VariationalAutoencoder(ConvAutoencoder):
         error = F.mse_loss(self.reconstruct(z).float(), x)
         kl = kl_divergence(mean, log_variance).sum(1).mean()
         return {"total": PIXELS / 2 * error.log() + kl, "reconstruction": error, "kl": kl}
+
+    @torch.no_grad()
+    def start_at(self, pca):
+        super().start_at(pca)
+        (variance,) = _tensors(pca.explained_variance_)
+        self.log_variance.weight.zero_()
+        self.log_variance.bias[: len(variance)] = (pca.noise_variance_ / variance.clamp(min=1e-6)).clamp(1e-6, 1).log()
 
 
 def kl_divergence(mean, log_variance):
@@ -169,6 +170,10 @@ def fit_pca(images, components):
     """scikit-learn's PCA of uint8 images (N, 32, 32, 3), on pixels in [0, 1] in the order of a model's batch."""
     flat = images.transpose(0, 3, 1, 2).reshape(len(images), PIXELS).astype(np.float32) / 255
     return PCA(components, svd_solver="randomized", random_state=0).fit(flat)
+
+
+def _tensors(*arrays):
+    return tuple(torch.from_numpy(array).float() for array in arrays)
 
 
 AUTOENCODERS = {model.name: model for model in (ConvAutoencoder, VariationalAutoencoder)}

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torchvision
 
-from src.classes import CLASSES, SUPERCLASS_OF, SUPERCLASSES
+from src.cifar import CLASSES, SUPERCLASS_OF, SUPERCLASSES
 from src.download import ARCHIVES, DownloadError, check_archive, download_archive
 from src.utils import DATA_DIR
 
@@ -62,6 +62,12 @@ class ImageDataset:
             raise ValueError(f"unknown split {part!r}: choose one of {', '.join(parts)}")
         return parts[part]
 
+    def by_superclass(self, labels):
+        """Labels and their names, of superclasses where the data set has them and of classes where not."""
+        if not self.superclasses:
+            return labels, self.classes
+        return np.array(self.superclass_of)[labels], self.superclasses
+
 
 def check_images(images, what="images"):
     """Raise a ValueError unless `images` is a uint8 array (N, 32, 32, 3) with N > 0."""
@@ -108,6 +114,21 @@ def load_dataset(name, data_dir=DATA_DIR, download=True, sample=False):
         warnings.warn(f"{name}: using the embedded SAMPLE, not the full data set: {'; '.join(tried)}", stacklevel=2)
         return _load_sample(name)
     raise DataUnavailableError(_how_to_supply(name, folder, tried))
+
+
+def load_datasets(names, sample=False):
+    """Those of the data sets that can be had, as a list; where a full one can, samples are left out.
+
+    A warning names each that is left out, and why.
+    """
+    datasets = []
+    for name in names:
+        try:
+            datasets.append(load_dataset(name, sample=sample))
+        except DataUnavailableError as error:
+            warnings.warn(f"{name} is left out. {error}", stacklevel=2)
+    full = [dataset for dataset in datasets if not dataset.is_sample]
+    return full or datasets
 
 
 def _build(name, arrays, is_sample, source):
@@ -193,11 +214,3 @@ def _how_to_supply(name, folder, tried):
         f"{', '.join(archive.urls)} and put it into {folder.parent}, or put the arrays "
         f"{', '.join(key + '.npy' for key in ARRAYS)} into {folder}."
     )
-
-
-def find_duplicates(images):
-    """Groups of identical images among uint8 (N, 32, 32, 3): a list of index arrays, each of two or more."""
-    check_images(images)
-    rows = images.reshape(len(images), -1)
-    _, inverse, counts = np.unique(rows, axis=0, return_inverse=True, return_counts=True)
-    return [np.flatnonzero(inverse == value) for value in np.flatnonzero(counts > 1)]

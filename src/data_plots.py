@@ -65,8 +65,7 @@ def channel_histograms(datasets):
 def mean_images(dataset):
     """The mean training image of each class, or of each superclass where there are such."""
     images, labels = dataset.split("train")
-    groups = np.array(dataset.superclass_of)[labels] if dataset.superclasses else labels
-    names = dataset.superclasses or dataset.classes
+    groups, names = dataset.by_superclass(labels)
     figure, axes = plt.subplots(len(names) // 5, 5, figsize=(9, 1.9 * len(names) // 5))
     for group, ax in enumerate(axes.flat):
         title = names[group].replace("large man-made", "man-made").replace("large natural", "natural")
@@ -76,17 +75,20 @@ def mean_images(dataset):
     return figure
 
 
-def duplicate_groups(dataset, images, labels, parts, groups, columns=7):
-    """Groups of identical images: each shown once, with where it occurs and under which classes."""
-    rows = int(np.ceil(len(groups) / columns))
-    figure, axes = plt.subplots(rows, columns, figsize=(columns * 1.55, rows * 1.75), squeeze=False)
-    for ax in axes.flat:
+def duplicate_images(dataset, groups, columns=7):
+    """The images that occur more than once, each shown once, with where it occurs and under which class.
+
+    `groups` as `exploration.find_duplicates` gives them.
+    """
+    rows = -(-len(groups) // columns)
+    figure, axes = plt.subplots(rows, columns, figsize=(columns * 1.45, rows * 1.7), squeeze=False)
+    for ax in axes.flat[len(groups) :]:
         ax.axis("off")
     for ax, group in zip(axes.flat, groups, strict=False):
-        lines = [f"{parts[i]}: {dataset.classes[labels[i]].replace('_', ' ')}" for i in group]
-        ax.axis("on")
-        show_image(ax, images[group[0]], "\n".join(lines), size=7)
-        if len(set(labels[group])) > 1:
+        part, index, _ = group[0]
+        lines = [f"{part}: {dataset.classes[label].replace('_', ' ')}" for part, _, label in group]
+        show_image(ax, (dataset.x_train if part == "train" else dataset.x_test)[index], "\n".join(lines), size=7)
+        if len({label for *_, label in group}) > 1:
             ax.title.set_color("#c0392b")
     figure.suptitle(f"{dataset.name}: images that occur more than once (in red: under two labels)")
     return figure

@@ -7,15 +7,16 @@ from matplotlib.patches import FancyBboxPatch, Polygon
 from src.style import COLOURS, LABELS, show_image
 
 
-def bottleneck(image, reconstruction, code, name, error):
-    """An image (32, 32, 3), the numbers of its code (d,), and what the decoder makes of them."""
+def bottleneck(image, rebuilt, code, name):
+    """A uint8 image (32, 32, 3), the numbers of its code (d,), and what the decoder makes of them, in [0, 1]."""
+    error = np.square(image / 255 - rebuilt).mean()
     figure, axes = plt.subplots(1, 5, figsize=(10, 2.6), width_ratios=(1.2, 1, 1.5, 1, 1.2))
     show_image(axes[0], image, "image: 3,072 numbers", size=10)
     _funnel(axes[1], "encoder", COLOURS[name], narrowing=True)
     axes[2].bar(np.arange(len(code)), code, color=COLOURS[name])
     axes[2].set(title=f"code: {len(code)} numbers", xlabel="latent unit", ylabel="value")
     _funnel(axes[3], "decoder", COLOURS[name], narrowing=False)
-    show_image(axes[4], reconstruction, f"decoded: MSE {error:.4f}", size=10)
+    show_image(axes[4], rebuilt, f"decoded: MSE {error:.4f}", size=10)
     figure.suptitle(f"The bottleneck of a {LABELS[name]} with d = {len(code)}: all else must come from the decoder")
     return figure
 

@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import NullFormatter
 from sklearn.metrics import confusion_matrix
 
-from src.classes import CLASSES
+from src.cifar import CLASSES
 from src.style import COLOURS, LABELS, LINES, MARKERS, MSE_LABEL, show_image
 
 CODES = ("conv", "vae", "pca")
@@ -107,13 +107,15 @@ def _legend(ax, datasets, **where):
 def classifier_accuracy(results, prior, confusions):
     """MLP accuracy on test codes against latent size with its baselines, and who is taken for whom.
 
-    `confusions` maps a data set to a title, the true and the predicted labels, and the names of the classes.
+    `confusions` maps a data set to true and predicted labels and the names of the classes, for the largest conv code.
     """
     datasets = list(results.dataset.unique())
     figure, axes = plt.subplots(2, len(datasets), figsize=(5.4 * len(datasets), 9.4), squeeze=False)
     for (top, bottom), dataset in zip(axes.T, datasets, strict=True):
         _accuracy_panel(top, results[results.dataset == dataset], prior[prior.dataset == dataset], dataset)
         confusion(bottom, *confusions[dataset])
+        size = results[results.autoencoder == "conv"].latent_dim.max()
+        bottom.set_title(f"{dataset}: as read from the {LABELS['conv']}'s code, d = {size}")
     return figure
 
 
@@ -130,7 +132,7 @@ def _accuracy_panel(ax, results, prior, dataset):
     _legend(ax, [dataset], loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2)
 
 
-def confusion(ax, title, truth, predicted, names):
+def confusion(ax, truth, predicted, names):
     """A confusion matrix: of the images of each class (row), the share in per cent taken for each class (column)."""
     matrix = 100 * confusion_matrix(truth, predicted, labels=np.arange(len(names)), normalize="true")
     ax.imshow(matrix, cmap="Blues", vmin=0, vmax=100)
@@ -142,16 +144,19 @@ def confusion(ax, title, truth, predicted, names):
     ax.set_xticks(range(len(names)), names, rotation=90, fontsize=8)
     ax.set_yticks(range(len(names)), names, fontsize=8)
     ax.grid(False)
-    ax.set(title=title, xlabel="predicted class (%)", ylabel="true class")
+    ax.set(xlabel="predicted class (%)", ylabel="true class")
 
 
 def reconstructions(originals, rebuilt, dataset):
-    """The same images at every latent size: originals on top, then a row for each of `rebuilt`, by its label."""
-    rows = {"original": originals, **rebuilt}
+    """The same images at every latent size: originals on top, then a row for each (autoencoder, latent size)."""
+    rows = {"original": originals / 255}
+    for (name, size), images in rebuilt.items():
+        error = np.square(images - originals / 255).mean()
+        rows[f"{LABELS[name]}, d = {size}\nMSE {error:.4f}"] = images
     figure, axes = plt.subplots(len(rows), len(originals), figsize=(0.78 * len(originals) + 1.9, 0.8 * len(rows)))
     for (label, images), line in zip(rows.items(), axes, strict=True):
         for ax, image in zip(line, images, strict=True):
             show_image(ax, image)
         line[0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize=9)
-    figure.suptitle(f"{dataset}: test images, and what is left of them (MSE of these images)")
+    figure.suptitle(f"{dataset}: test images, and what is left of them (MSE of these {len(originals)} images)")
     return figure

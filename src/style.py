@@ -26,20 +26,23 @@ LINES = {"CIFAR10": "-", "CIFAR100": "--"}
 MARKERS = {"conv": "o", "vae": "s", "pca": "^"}
 MSE_LABEL = "squared error, pixels in [0, 1]"
 
-plt.rcParams.update(
-    {
-        "figure.constrained_layout.use": True,
-        "figure.dpi": 110,
-        "savefig.dpi": 150,
-        "font.size": 10,
-        "axes.titlesize": 11,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "axes.grid": True,
-        "grid.alpha": 0.25,
-        "legend.frameon": False,
-    }
-)
+RC = {
+    "figure.constrained_layout.use": True,
+    "figure.dpi": 110,
+    "savefig.dpi": 150,
+    "font.size": 10,
+    "axes.titlesize": 11,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.alpha": 0.25,
+    "legend.frameon": False,
+}
+
+
+def apply_style():
+    """Draw all figures from now on in the study's style."""
+    plt.rcParams.update(RC)
 
 
 def save_figure(figure, name, sample=False):
@@ -47,7 +50,6 @@ def save_figure(figure, name, sample=False):
     folder = REPORTS_DIR / "sample" if sample else REPORTS_DIR
     with atomic_path(folder / f"{name}.png") as path:
         figure.savefig(path)
-    return folder / f"{name}.png"
 
 
 def show_image(ax, image, title=None, size=8):

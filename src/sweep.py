@@ -10,10 +10,11 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
-from src.autoencoder import AUTOENCODERS, PIXELS, VariationalAutoencoder
+from src.autoencoder import AUTOENCODERS, PIXELS, VariationalAutoencoder, check_latent_dim
 from src.baseline import PIXELS_C, SPATIAL_DIM, PCACode, SpatialAutoencoder, fine_tune, flat_pixels, predict_images
+from src.cifar import CLASSES
 from src.classifier import ClassifierConfig, train_linear_classifier
-from src.data_loader import CLASSES, load_dataset
+from src.data_loader import load_dataset
 from src.measure import measure_information, measure_reconstruction, read_code
 from src.train import TrainConfig, train_autoencoder
 from src.utils import MODELS_DIR, REPORTS_DIR, atomic_path, one_thread, seed_everything
@@ -50,6 +51,8 @@ class Experiment:
         for value, known in ((self.dataset, CLASSES), (self.autoencoder, RUNNERS)):
             if value not in known:
                 raise ValueError(f"unknown {value!r} in {self}: choose one of {', '.join(known)}")
+        if self.autoencoder in AUTOENCODERS:
+            check_latent_dim(self.latent_dim)
 
     def __str__(self):
         return f"{self.dataset} {self.autoencoder} {self.latent_dim} seed {self.seed}"
@@ -135,12 +138,17 @@ def results_path(sample=False):
     return (REPORTS_DIR / "sample" if sample else REPORTS_DIR) / "results.csv"
 
 
+def read_results(sample=False):
+    """The table of results on disk, empty where there is none yet."""
+    path = results_path(sample)
+    return pd.read_csv(path) if path.exists() else pd.DataFrame(columns=COLUMNS)
+
+
 def write_rows(rows, sample=False):
     """Put rows into the table on disk, in place of those of the same experiments, all or nothing."""
     path, key = results_path(sample), list(Experiment.__dataclass_fields__)
     table = pd.DataFrame(rows, columns=COLUMNS)
-    if path.exists():
-        table = pd.concat([pd.read_csv(path).astype(object), table.astype(object)])
+    table = pd.concat([read_results(sample).astype(object), table.astype(object)])
     table = table.drop_duplicates(key, keep="last").sort_values(key, kind="stable")
     with atomic_path(path) as temporary:
         table.to_csv(temporary, index=False)

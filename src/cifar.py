@@ -1,6 +1,6 @@
-"""What the classes are called, in the order of their labels, and which superclass each belongs to."""
+"""What is known about the two data sets: names of classes, superclasses, published statistics."""
 
-CLASSES = {
+CLASSES = {  # in the order of their labels
     "CIFAR10": tuple("airplane automobile bird cat deer dog frog horse ship truck".split()),
     "CIFAR100": tuple(
         """apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly camel can
@@ -31,3 +31,9 @@ SUPERCLASS_OF = {  # the superclass of each class, in the order of the classes
         17, 8, 14, 13,
     ),
 }  # fmt: skip
+
+# Mean and standard deviation of the training pixels scaled to [0, 1], red, green and blue, as they are usually quoted
+PUBLISHED_STATISTICS = {
+    "CIFAR10": ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
+    "CIFAR100": ((0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762)),
+}

@@ -1,0 +1,138 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from src import data_loader
+from src.data_loader import ARRAYS, DataUnavailableError, ImageDataset, load_dataset, load_datasets
+
+
+def place(dataset, folder):
+    folder.mkdir(parents=True)
+    for key in ARRAYS:
+        np.save(folder / f"{key}.npy", getattr(dataset, key))
+
+
+@pytest.mark.parametrize(("name", "classes", "superclasses"), [("CIFAR10", 10, 0), ("CIFAR100", 100, 20)])
+def test_placed_arrays_are_mapped_and_come_with_their_names(name, classes, superclasses, tmp_path, request):
+    tiny = request.getfixturevalue("tiny" if name == "CIFAR10" else "tiny100")
+    place(tiny, tmp_path / name)
+    dataset = load_dataset(name, data_dir=tmp_path)
+    assert isinstance(dataset.x_train, np.memmap) and np.array_equal(dataset.x_train, tiny.x_train)
+    assert len(set(dataset.classes)) == classes and len(set(dataset.superclasses)) == superclasses
+    assert not dataset.is_sample and name in dataset.source
+    counts = np.bincount(dataset.superclass_of, minlength=superclasses)
+    assert (counts == 5).all()
+
+
+def test_some_classes_have_the_superclass_that_everyone_knows(tiny100):
+    pairs = [
+        ("maple_tree", "trees"),
+        ("whale", "aquatic mammals"),
+        ("tank", "vehicles 2"),
+        ("worm", "non-insect invertebrates"),
+    ]
+    for fine, coarse in pairs:
+        labels, names = tiny100.by_superclass(np.array([tiny100.classes.index(fine)]))
+        assert names[labels[0]] == coarse
+
+
+def test_splits_are_apart_and_complete(tiny):
+    train, validation = tiny.split("train"), tiny.split("validation")
+    assert (len(train[0]), len(validation[0])) == (180, 20)
+    assert np.array_equal(np.concatenate([train[0], validation[0]]), tiny.x_train)
+    assert tiny.split("test")[0] is tiny.x_test
+    with pytest.raises(ValueError, match="train, validation, test"):
+        tiny.split("holdout")
+
+
+def test_the_sample_is_balanced_and_says_that_it_is_one(sample):
+    assert sample.is_sample and "sample" in sample.source
+    assert np.bincount(sample.y_train).tolist() == [500] * 10
+    assert np.bincount(sample.y_test).tolist() == [100] * 10
+
+
+def test_without_data_the_sample_serves_with_a_warning(tmp_path):
+    with pytest.warns(UserWarning, match="SAMPLE"):
+        assert load_dataset("CIFAR10", data_dir=tmp_path, download=False).is_sample
+
+
+def test_without_any_source_one_error_names_all_that_was_tried(tmp_path):
+    with pytest.raises(DataUnavailableError) as error:
+        load_dataset("CIFAR100", data_dir=tmp_path, download=False)
+    for part in ("cifar-100-python.tar.gz", "eb9058c3a382ffc7106e4002c42a8d85", "x_train.npy", "zenodo", str(tmp_path)):
+        assert part in str(error.value)
+
+
+def test_load_datasets_leaves_out_what_cannot_be_had():
+    with pytest.warns(UserWarning, match="CIFAR100 is left out"):
+        datasets = load_datasets(["CIFAR10", "CIFAR100"], sample=True)
+    assert [dataset.name for dataset in datasets] == ["CIFAR10"]
+
+
+def test_a_full_data_set_is_not_mixed_with_a_sample(monkeypatch, sample, tiny100):
+    loaded = {"CIFAR10": sample, "CIFAR100": tiny100}
+    monkeypatch.setattr(data_loader, "load_dataset", lambda name, sample: loaded[name])
+    assert load_datasets(["CIFAR10", "CIFAR100"]) == [tiny100]
+
+
+def test_an_unknown_name_is_refused():
+    with pytest.raises(ValueError, match="CIFAR10, CIFAR100"):
+        load_dataset("MNIST")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"x_train": np.zeros((200, 32, 32, 3), np.float32)}, "x_train must be a uint8 array"),
+        ({"x_train": np.zeros((200, 3, 32, 32), np.uint8)}, "x_train must be a uint8 array"),
+        ({"x_test": np.zeros((0, 32, 32, 3), np.uint8), "y_test": np.zeros(0, int)}, "x_test holds no image"),
+        ({"y_train": np.zeros(7, int)}, "7 labels for 200 images"),
+        ({"y_train": np.zeros(200)}, "y_train must be an integer array"),
+        ({"y_test": np.full(100, 10)}, "must lie in 0 to 9"),
+        ({"y_test": np.full(100, -1)}, "must lie in 0 to 9"),
+    ],
+)
+def test_wrong_arrays_are_refused_by_name(tiny, change, message):
+    with pytest.raises(ValueError, match=message):
+        replace(tiny, **change)
+
+
+def test_one_training_image_is_too_few(tiny):
+    with pytest.raises(ValueError, match="at least two"):
+        ImageDataset("one", tiny.x_train[:1], tiny.y_train[:1], tiny.x_test, tiny.y_test, tiny.classes)
+
+
+@pytest.mark.parametrize("damage", ["missing", "cut", "disagreeing"])
+def test_damaged_arrays_on_disk_are_named(tiny, tmp_path, damage):
+    folder = tmp_path / "CIFAR10"
+    place(tiny, folder)
+    if damage == "missing":
+        (folder / "y_train.npy").unlink()
+    elif damage == "cut":
+        content = (folder / "y_train.npy").read_bytes()
+        (folder / "y_train.npy").write_bytes(content[: len(content) // 2])
+    else:
+        np.save(folder / "y_train.npy", tiny.y_train[:50])
+    with pytest.raises(ValueError, match="y_train"):
+        load_dataset("CIFAR10", data_dir=tmp_path)
+
+
+def test_changing_a_loaded_array_leaves_the_file_as_it_was(tiny, tmp_path):
+    place(tiny, tmp_path / "CIFAR10")
+    load_dataset("CIFAR10", data_dir=tmp_path).x_train[:] = 0
+    assert np.array_equal(np.load(tmp_path / "CIFAR10" / "x_train.npy"), tiny.x_train)
+
+
+@pytest.mark.real
+def test_the_complete_data_are_complete(real):
+    assert [len(real.split(part)[0]) for part in ("train", "validation", "test")] == [45_000, 5_000, 10_000]
+    assert len(set(np.bincount(real.y_train))) == 1
+
+
+@pytest.mark.real
+def test_the_sample_comes_from_the_complete_data(real, sample):
+    if real.name != "CIFAR10":
+        pytest.skip("there is no sample of CIFAR-100")
+    known = {image.tobytes(): label for image, label in zip(real.x_test, real.y_test, strict=True)}
+    assert all(known[image.tobytes()] == label for image, label in zip(sample.x_test, sample.y_test, strict=True))

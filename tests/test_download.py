@@ -1,0 +1,148 @@
+"""The path from a mirror to arrays, against a server on this machine that behaves well or badly."""
+
+import hashlib
+import io
+import pickle
+import tarfile
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import numpy as np
+import pytest
+import torchvision
+
+from src import data_loader, download
+from src.data_loader import load_dataset
+from src.download import Archive, DownloadError, check_archive, download_archive
+
+
+def official_archive(dataset):
+    """A CIFAR-100 archive in the official layout, and the MD5 of each of its parts."""
+    parts = {
+        "meta": {"fine_label_names": list(dataset.classes), "coarse_label_names": list(dataset.superclasses)},
+        "train": {
+            "data": dataset.x_train.transpose(0, 3, 1, 2).reshape(-1, 3072),
+            "fine_labels": dataset.y_train.tolist(),
+        },
+        "test": {
+            "data": dataset.x_test.transpose(0, 3, 1, 2).reshape(-1, 3072),
+            "fine_labels": dataset.y_test.tolist(),
+        },
+    }
+    buffer, sums = io.BytesIO(), {}
+    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+        for name, content in parts.items():
+            data = pickle.dumps(content)
+            sums[name] = hashlib.md5(data).hexdigest()
+            entry = tarfile.TarInfo(f"cifar-100-python/{name}")
+            entry.size = len(data)
+            archive.addfile(entry, io.BytesIO(data))
+    return buffer.getvalue(), sums
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        behaviour = self.path.split("/")[1]
+        content = self.server.content
+        if behaviour == "missing":
+            return self.send_error(404)
+        if behaviour == "silent":
+            return self.server.ended.wait(30)
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        if behaviour == "partial":
+            return self.wfile.write(content[: len(content) // 2])
+        if behaviour == "corrupt":
+            return self.wfile.write(content[:-1] + bytes([content[-1] ^ 1]))
+        if behaviour == "crawling":
+            for start in range(0, len(content), 10):
+                if self.server.ended.wait(0.05):
+                    return None
+                self.wfile.write(content[start : start + 10])
+        return self.wfile.write(content)
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture
+def server(tiny100, monkeypatch):
+    """A server of the archive; `server.mirrors("silent", "good")` makes it the mirrors, one a behaviour."""
+    httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    httpd.content, sums = official_archive(tiny100)
+    httpd.ended = threading.Event()
+    httpd.archive = Archive("cifar-100-python.tar.gz", hashlib.md5(httpd.content).hexdigest(), "cifar100")
+    threading.Thread(target=httpd.serve_forever, daemon=True).start()
+
+    def mirrors(*behaviours):
+        urls = [f"http://127.0.0.1:{httpd.server_port}/{behaviour}/{{filename}}" for behaviour in behaviours]
+        monkeypatch.setattr(download, "MIRRORS", urls)
+
+    httpd.mirrors = mirrors
+    monkeypatch.setitem(data_loader.ARCHIVES, "CIFAR100", httpd.archive)
+    reader = torchvision.datasets.CIFAR100
+    monkeypatch.setattr(reader, "tgz_md5", httpd.archive.md5)
+    monkeypatch.setattr(reader, "train_list", [["train", sums["train"]]])
+    monkeypatch.setattr(reader, "test_list", [["test", sums["test"]]])
+    monkeypatch.setattr(reader, "meta", reader.meta | {"md5": sums["meta"]})
+    yield httpd
+    httpd.ended.set()
+    httpd.shutdown()
+    httpd.server_close()
+
+
+def test_an_archive_becomes_arrays_once_and_leaves_nothing_else(server, tiny100, tmp_path):
+    server.mirrors("good")
+    dataset = load_dataset("CIFAR100", data_dir=tmp_path)
+    for key in data_loader.ARRAYS:
+        assert np.array_equal(getattr(dataset, key), getattr(tiny100, key))
+    assert [path.name for path in tmp_path.iterdir()] == ["CIFAR100"]
+    server.mirrors()
+    assert len(load_dataset("CIFAR100", data_dir=tmp_path).x_train) == len(tiny100.x_train)
+
+
+def test_an_archive_supplied_by_hand_needs_no_mirror(server, tiny100, tmp_path):
+    server.mirrors()
+    (tmp_path / "cifar-100-python.tar.gz").write_bytes(server.content)
+    dataset = load_dataset("CIFAR100", data_dir=tmp_path, download=False)
+    assert np.array_equal(dataset.x_test, tiny100.x_test)
+    assert (tmp_path / "cifar-100-python.tar.gz").exists()
+
+
+@pytest.mark.parametrize("bad", ["missing", "partial", "corrupt", "silent", "crawling"])
+def test_a_bad_mirror_is_left_for_the_next_within_15_seconds(server, tmp_path, bad):
+    server.mirrors(bad, "good")
+    start = time.monotonic()
+    path = download_archive(server.archive, tmp_path)
+    assert check_archive(path, server.archive)
+    assert time.monotonic() - start < 15
+
+
+def test_a_refused_connection_is_left_for_the_next(server, tmp_path, monkeypatch):
+    server.mirrors("good")
+    monkeypatch.setattr(download, "MIRRORS", ["http://127.0.0.1:9/{filename}", *download.MIRRORS])
+    assert check_archive(download_archive(server.archive, tmp_path), server.archive)
+
+
+def test_where_all_mirrors_fail_the_error_says_what_each_did(server, tmp_path):
+    server.mirrors("missing", "corrupt", "partial")
+    with pytest.raises(DownloadError) as error:
+        download_archive(server.archive, tmp_path)
+    assert "404" in str(error.value) and str(error.value).count("another MD5") == 2
+
+
+def test_a_failed_download_leaves_no_data_and_no_debris(server, tmp_path):
+    server.mirrors("corrupt", "partial")
+    with pytest.raises(data_loader.DataUnavailableError, match="another MD5"):
+        load_dataset("CIFAR100", data_dir=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_wrong_archive_supplied_by_hand_is_named_and_kept(server, tmp_path):
+    server.mirrors()
+    (tmp_path / "cifar-100-python.tar.gz").write_bytes(b"not an archive")
+    with pytest.raises(data_loader.DataUnavailableError, match="not the official file"):
+        load_dataset("CIFAR100", data_dir=tmp_path)
+    assert (tmp_path / "cifar-100-python.tar.gz").read_bytes() == b"not an archive"

@@ -1,0 +1,99 @@
+"""Sentences must say what the rows say: each is checked on a table whose numbers are known, and on its reverse."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from src import findings
+from src.baseline import PRIOR_WORK
+from src.sweep import Settings
+from src.utils import ROOT
+
+
+def test_the_headline_has_the_numbers_of_its_rows(results):
+    text = findings.headline(results)
+    assert "0.0180 to 0.0018" in text and "90.0 % and 90.0 % of what PCA leaves" in text
+    assert "40.0 % to 55.0 %" in text and "pixel values gets 41.0 %" in text
+    assert "SAMPLE" not in text and "SAMPLE" in findings.headline(results.assign(is_sample=True))
+
+
+def test_without_a_table_the_headline_says_so(results):
+    assert "no results" in findings.headline(results[:0])
+
+
+def test_seeds_are_averaged(results):
+    other = results.assign(seed=1, test_mse=2 * results.test_mse)
+    assert "0.0270 to 0.0027" in findings.headline(pd.concat([results, other]))
+
+
+def test_the_reconstruction_is_compared_as_it_came_out(results):
+    text = findings.reconstruction(results, PRIOR_WORK)
+    assert "convolutional AE: 90.0 %, 90.0 %, 90.0 %, 90.0 % of PCA's error" in text
+    assert "below PCA at 4 of 4 sizes" in text and "lower at 4 of 4 sizes" in text
+    worse = results.assign(test_mse=results.test_mse.where(results.autoencoder == "pca", 1.0))
+    text = findings.reconstruction(worse, PRIOR_WORK)
+    assert "below PCA at 0 of 4 sizes" in text and "lower at 0 of 4 sizes." in text
+
+
+def test_the_bound_is_said_to_fall_only_if_it_does(results):
+    assert ", lower with every larger code" in findings.information(results)
+    assert "not always lower" in findings.information(results.assign(bits_per_dim=results.latent_dim / 10))
+
+
+def test_classification_quotes_codes_baselines_and_the_prior_work(results):
+    text = findings.classification(results, PRIOR_WORK)
+    assert "CIFAR10, convolutional AE: 40.0 %, 45.0 %, 50.0 %, 55.0 %" in text
+    assert "+0.7, +0.0, +1.1, +4.7 points" in text
+    assert "CIFAR100: against the prior work" not in text
+
+
+def test_confusions_name_the_best_the_worst_and_the_pair():
+    truth = np.repeat([0, 1, 2], 10)
+    predicted = np.array([0] * 10 + [1] * 6 + [2] * 4 + [2] * 8 + [0] * 2)
+    text = findings.confusions("PETS", truth, predicted, ("cat", "dog", "eel"))
+    assert "best is cat (100.0 %), worst dog (60.0 %)" in text
+    assert "dog for eel (40.0 %), eel for cat (20.0 %)" in text
+
+
+def test_training_says_whether_it_was_at_its_end():
+    def run(last):
+        return [{"val_reconstruction": v, "train_reconstruction": v / 1.1} for v in (1.0, 0.5, last)]
+
+    histories = {(name, 10): run(0.4) for name in ("conv", "vae")}
+    text = findings.training(histories, "CIFAR10")
+    assert "60.0" in text and "20.0" in text and "10.0" in text
+
+
+def test_trade_offs_and_baselines_are_differences_of_the_rows(results):
+    text = findings.trade_offs(results)
+    assert "+5.6 to +5.6 %" in text and "+0.0 to +0.0 points" in text and "1.50 to 1.50 times" in text
+    text = findings.baselines(results)
+    assert "+0.0 to +0.0 points" in text and "0.0200" in text and "0.0018" in text
+
+
+def test_effort_and_limits_count(results):
+    assert findings.effort(results).startswith(f"{len(results)} experiments")
+    text = findings.limits(results, Settings())
+    assert "45,000 training images" in text and "seed 0" in text and "nothing is said about the spread" in text
+    both = pd.concat([results, results.assign(seed=1)])
+    assert "seeds 0, 1" in findings.limits(both, Settings()) and "spread" not in findings.limits(both, Settings())
+
+
+def test_data_says_what_it_is_and_what_is_missing(sample, tiny100):
+    text = findings.data([sample], ["CIFAR10", "CIFAR100"])
+    assert "4,500 images to train on" in text and "SAMPLE" in text and "CIFAR100 was not available" in text
+    text = findings.data([tiny100], ["CIFAR100"])
+    assert "SAMPLE" not in text and "not available" not in text
+
+
+def test_the_table_has_a_column_a_latent_size(results):
+    lines = findings.results_table(results, PRIOR_WORK).splitlines()
+    assert lines[0] == "| | d = 10 | d = 20 | d = 50 | d = 100 |"
+    assert {line.count("|") for line in lines} == {6}
+    assert "| CIFAR10 accuracy, convolutional AE | 40.0 % | 45.0 % | 50.0 % | 55.0 % |" in lines
+
+
+@pytest.mark.parametrize("part", [findings.headline, lambda results: findings.results_table(results, PRIOR_WORK)])
+def test_the_readme_quotes_the_committed_results(part):
+    results = pd.read_csv(ROOT / "reports" / "results.csv")
+    assert part(results) in (ROOT / "README.md").read_text()

@@ -1,0 +1,147 @@
+import shutil
+import subprocess
+import sys
+from dataclasses import astuple
+
+import pandas as pd
+import pytest
+import torch
+
+from src import sweep
+from src.baseline import PCACode
+from src.classifier import ClassifierConfig
+from src.sweep import (
+    COLUMNS,
+    Experiment,
+    Settings,
+    baselines,
+    grid,
+    load_autoencoder,
+    load_outcome,
+    read_results,
+    run_experiment,
+    run_sweep,
+)
+from src.train import TrainConfig, encode_images
+from src.utils import ROOT
+
+QUICK = Settings(TrainConfig(epochs=1, batch_size=64), ClassifierConfig(epochs=1, batch_size=64))
+TIMES = ["autoencoder_seconds", "classifier_seconds"]
+
+
+@pytest.fixture
+def study(tmp_path, monkeypatch, tiny):
+    """The sweep on random images, with its files in a folder of the test's."""
+    monkeypatch.setattr(sweep, "MODELS_DIR", tmp_path / "models")
+    monkeypatch.setattr(sweep, "REPORTS_DIR", tmp_path / "reports")
+    monkeypatch.setattr(sweep, "load_dataset", lambda name, download, sample: tiny)
+    return tmp_path
+
+
+def count_runs(monkeypatch):
+    runs = []
+    run = sweep.run_experiment
+    monkeypatch.setattr(sweep, "run_experiment", lambda e, *rest: runs.append(e) or run(e, *rest))
+    return runs
+
+
+def test_the_grid_has_every_combination():
+    experiments = grid(["CIFAR10", "CIFAR100"], ["conv", "vae"], [10, 20, 50, 100])
+    assert len(set(experiments)) == 16
+    assert len(baselines(["CIFAR10", "CIFAR100"], [10, 20, 50, 100])) == 2 * (4 + 1 + 2)
+
+
+@pytest.mark.parametrize("wrong", [("MNIST", "conv", 10), ("CIFAR10", "gan", 10), ("CIFAR10", "conv", 0)])
+def test_an_experiment_that_cannot_be_is_refused(wrong):
+    with pytest.raises(ValueError, match=r"choose one of|whole number from 1 to 1024"):
+        Experiment(*wrong)
+
+
+@pytest.mark.parametrize(
+    "experiment", [*grid(["CIFAR10"], ["conv", "vae"], [5]), *baselines(["CIFAR10"], [5])], ids=str
+)
+def test_every_kind_of_experiment_leaves_a_whole_row(study, experiment):
+    row = run_experiment(experiment, settings=QUICK)
+    assert list(row) == COLUMNS
+    assert (row["dataset"], row["autoencoder"], row["seed"]) == ("CIFAR10", experiment.autoencoder, 0)
+    assert row["is_sample"] is False and row["train_images"] == 180
+    accuracy = row["accuracy_linear"] if row["accuracy_mlp"] is None else row["accuracy_mlp"]
+    outcome = load_outcome(experiment)
+    assert 0.1 < accuracy <= 1 and len(outcome["predictions"]) == 100 and outcome["row"] == row
+    assert (row["kl_nats"] is not None) == (experiment.autoencoder == "vae")
+
+
+def test_a_saved_autoencoder_is_the_one_that_was_trained(study, tiny):
+    experiment = Experiment("CIFAR10", "pca", 5)
+    run_experiment(experiment, settings=QUICK)
+    expected = PCACode(5)
+    expected.prepare(tiny.split("train")[0])
+    z = encode_images(load_autoencoder(experiment), tiny.x_test)
+    torch.testing.assert_close(torch.from_numpy(z), torch.from_numpy(encode_images(expected, tiny.x_test)))
+
+
+def test_rows_are_on_disk_and_finished_experiments_do_not_run_again(study, monkeypatch):
+    runs = count_runs(monkeypatch)
+    first = run_sweep(grid(["CIFAR10"], ["conv"], [3]), n_jobs=1, settings=QUICK)
+    both = run_sweep(grid(["CIFAR10"], ["conv", "pca"], [3]), n_jobs=1, settings=QUICK)
+    assert [e.autoencoder for e in runs] == ["conv", "pca"]
+    assert list(both.columns) == COLUMNS and both.iloc[0].equals(first.iloc[0])
+    assert len(read_results()) == 2
+
+
+def test_changed_settings_run_again_and_replace_the_row(study, monkeypatch):
+    runs = count_runs(monkeypatch)
+    experiments = grid(["CIFAR10"], ["conv"], [3])
+    run_sweep(experiments, n_jobs=1, settings=QUICK)
+    longer = Settings(TrainConfig(epochs=2, batch_size=64), QUICK.classifier)
+    run_sweep(experiments, n_jobs=1, settings=longer)
+    assert len(runs) == 2 and read_results().epochs.tolist() == [2]
+
+
+def test_a_lost_table_comes_back_from_what_the_experiments_left(study, monkeypatch):
+    experiments = grid(["CIFAR10"], ["pca"], [3, 4])
+    run_sweep(experiments, n_jobs=1, settings=QUICK)
+    before = read_results()
+    sweep.results_path().unlink()
+    runs = count_runs(monkeypatch)
+    run_sweep(experiments, n_jobs=1, settings=QUICK)
+    pd.testing.assert_frame_equal(read_results(), before)
+    assert runs == []
+
+
+def test_the_sample_never_touches_the_full_studys_results(study):
+    run_sweep(grid(["CIFAR10"], ["pca"], [3]), n_jobs=1, settings=QUICK)
+    files = {path: path.read_bytes() for path in study.rglob("*") if path.is_file()}
+    run_sweep(grid(["CIFAR10"], ["pca"], [3]), n_jobs=1, sample=True, settings=QUICK)
+    assert all(path.read_bytes() == content for path, content in files.items())
+    assert (study / "reports" / "sample" / "results.csv").exists()
+
+
+def test_results_do_not_depend_on_what_ran_before_or_beside(tmp_path):
+    """Two orders and two numbers of workers, each in a fresh process and a fresh copy of the repository."""
+    script = """if __name__ == "__main__":
+        import sys
+        from src.sweep import *
+        quick = Settings(TrainConfig(epochs=1), ClassifierConfig(epochs=1))
+        experiments = grid(["CIFAR10"], ["vae", "conv"], [4, 3])[:: int(sys.argv[1])]
+        run_sweep(experiments, int(sys.argv[2]), sample=True, settings=quick)
+    """
+    tables = []
+    for order, jobs in ((1, 1), (-1, 2)):
+        copy = tmp_path / f"copy{jobs}"
+        shutil.copytree(ROOT / "src", copy / "src", ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / "data" / "sample", copy / "data" / "sample")
+        (copy / "go.py").write_text(script)
+        subprocess.run([sys.executable, copy / "go.py", str(order), str(jobs)], check=True, cwd=tmp_path)
+        table = pd.read_csv(copy / "reports" / "sample" / "results.csv")
+        tables.append(table.drop(columns=TIMES))
+    pd.testing.assert_frame_equal(*tables, check_exact=True)
+
+
+def test_the_committed_table_is_the_complete_study():
+    table = pd.read_csv(ROOT / "reports" / "results.csv")
+    assert list(table.columns) == COLUMNS
+    assert not table.is_sample.any() and (table.train_images == 45_000).all()
+    for experiment in grid(["CIFAR10", "CIFAR100"], ["conv", "vae", "pca"], [10, 20, 50, 100]):
+        row = table[(table[["dataset", "autoencoder", "latent_dim", "seed"]] == list(astuple(experiment))).all(axis=1)]
+        assert len(row) == 1 and row[["test_mse", "accuracy_linear", "accuracy_mlp"]].notna().all(axis=None)
