@@ -1,5 +1,6 @@
 """The study's grid: what an experiment is, how one is run, and how all of them become rows of one table."""
 
+import sys
 import time
 from dataclasses import asdict, dataclass
 from itertools import product
@@ -86,7 +87,7 @@ def run_sweep(experiments, n_jobs=-1, sample=False, settings=Settings()):
     waiting = [e for e in experiments if not is_finished(e, sample, settings)]
     job = joblib.delayed(run_experiment)
     rows = joblib.Parallel(n_jobs, return_as="generator_unordered")(job(e, sample, settings) for e in waiting)
-    for row in tqdm(rows, total=len(waiting), desc="sweep", unit="experiment", disable=not waiting):
+    for row in tqdm(rows, "sweep", len(waiting), unit="experiment", disable=not waiting, file=sys.stdout):
         write_rows([row], sample)
     rows = [load_outcome(e, sample)["row"] for e in experiments]
     write_rows(rows, sample)  # for those that had been run before, should the table have been lost

@@ -18,9 +18,9 @@ EVALUATION_BATCH = 500
 class TrainConfig:
     """How an autoencoder is trained: AdamW under a one-cycle schedule (Smith & Topin 2018, arXiv:1708.07120)."""
 
-    epochs: int = 6
+    epochs: int = 5
     batch_size: int = 128
-    learning_rate: float = 2e-3  # the peak, for the convolutions
+    learning_rate: float = 2e-3  # the peak, for the convolutions; 4e-3 is no better at 100 and worse at 10 latent units
     dense_rate: float = 0.1  # the dense layers' share of it: thousands of inputs move their outputs far in one step
     weight_decay: float = 0.01
 
