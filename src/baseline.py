@@ -114,7 +114,7 @@ def fine_tune(autoencoder, dataset, config=TrainConfig(), seed=0):
     images, labels = dataset.split("train")
     steps = config.epochs * math.ceil(len(images) / config.batch_size)
     optimizer = torch.optim.AdamW(model.parameters(), weight_decay=config.weight_decay)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.learning_rate, total_steps=steps, pct_start=0.2)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.learning_rate, total_steps=steps)
     for _ in range(config.epochs):
         for indices in torch.randperm(len(images)).split(config.batch_size):
             x, y = to_batch(images[indices.numpy()], device), torch.from_numpy(labels[indices.numpy()]).to(device)

@@ -68,7 +68,7 @@ def train_classifier(z, y, n_classes, config=ClassifierConfig(), seed=0):
     optimizer = torch.optim.AdamW(model.parameters(), weight_decay=config.weight_decay)
     batches = max(1, len(z) // config.batch_size)  # the few that are left over come next time: batch norm wants many
     steps = config.epochs * batches
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.learning_rate, total_steps=steps, pct_start=0.2)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.learning_rate, total_steps=steps)
     for _ in range(config.epochs):
         for indices in torch.randperm(len(z)).to(device).split(config.batch_size)[:batches]:
             with mixed_precision(device):

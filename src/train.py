@@ -106,7 +106,7 @@ def _optimizer(model, config, steps):
     others = [p for p in model.parameters() if all(p is not d for d in dense)]
     rates = [config.learning_rate, config.learning_rate * config.dense_rate]
     optimizer = torch.optim.AdamW([{"params": others}, {"params": dense}], weight_decay=config.weight_decay)
-    return optimizer, torch.optim.lr_scheduler.OneCycleLR(optimizer, rates, total_steps=steps, pct_start=0.2)
+    return optimizer, torch.optim.lr_scheduler.OneCycleLR(optimizer, rates, total_steps=steps)
 
 
 def to_batch(images, device):

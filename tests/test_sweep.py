@@ -67,7 +67,7 @@ def test_every_kind_of_experiment_leaves_a_whole_row(study, experiment):
     assert row["is_sample"] is False and row["train_images"] == 180
     accuracy = row["accuracy_linear"] if row["accuracy_mlp"] is None else row["accuracy_mlp"]
     outcome = load_outcome(experiment)
-    assert 0.1 < accuracy <= 1 and len(outcome["predictions"]) == 100 and outcome["row"] == row
+    assert 0 <= accuracy <= 1 and len(outcome["predictions"]) == 100 and outcome["row"] == row
     assert (row["kl_nats"] is not None) == (experiment.autoencoder == "vae")
 
 
