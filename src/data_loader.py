@@ -131,16 +131,9 @@ def load_datasets(names, sample=False):
     return full or datasets
 
 
-def _build(name, arrays, is_sample, source):
-    return ImageDataset(
-        name,
-        *(arrays[key] for key in ARRAYS),
-        CLASSES[name],
-        SUPERCLASSES[name],
-        SUPERCLASS_OF[name],
-        is_sample,
-        source,
-    )
+def _build(name, arrays, **what_it_is):
+    names = {"classes": CLASSES[name], "superclasses": SUPERCLASSES[name], "superclass_of": SUPERCLASS_OF[name]}
+    return ImageDataset(name, **arrays, **names, **what_it_is)
 
 
 def _load_folder(name, folder):
@@ -153,15 +146,16 @@ def _load_folder(name, folder):
             arrays[key] = np.load(path, mmap_mode="c", allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:
             raise ValueError(f"{path} cannot be read ({error}); delete {folder} to have it made again") from error
-    return _build(name, arrays, False, f"arrays in {folder.parent.name}/{name}")
+    return _build(name, arrays, source=f"arrays in {folder.parent.name}/{name}")
 
 
 def _load_sample(name):
     path = SAMPLE_DIR / f"{name}.npz"
     if not path.exists():
         raise DataUnavailableError(f"{name} has no embedded sample; the samples are {_samples()}")
-    with np.load(path, allow_pickle=False) as arrays:
-        return _build(name, arrays, True, f"embedded sample data/sample/{name}.npz")
+    with np.load(path, allow_pickle=False) as file:
+        arrays = {key: file[key] for key in ARRAYS}
+    return _build(name, arrays, is_sample=True, source=f"embedded sample data/sample/{name}.npz")
 
 
 def _samples():
@@ -179,12 +173,12 @@ def _place_archive(name, folder, download):
     tried.append(f"{by_hand} is {'not the official file (wrong MD5)' if by_hand.exists() else 'not there'}")
     if not download:
         return [*tried, "downloading was not asked for"]
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{name}-download-") as temporary:
-        try:
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{name}-download-") as temporary:
             _convert(download_archive(archive, Path(temporary)), archive, folder)
-        except DownloadError as error:
-            return [*tried, str(error)]
+    except (DownloadError, OSError) as error:  # the latter where the disk is full or the folder cannot be written
+        return [*tried, str(error)]
     return []
 
 

@@ -5,7 +5,7 @@ import urllib.request
 from dataclasses import dataclass
 from http.client import HTTPException
 
-from torchvision.datasets.utils import check_integrity
+from torchvision.datasets.utils import USER_AGENT, check_integrity
 from tqdm import tqdm
 
 TIMEOUT = 4  # seconds without an answer; a host may have several addresses, each of which is tried
@@ -69,7 +69,8 @@ def download_archive(archive, folder):
 
 def _download(url, path):
     """Write what `url` serves to `path`; raises OSError as soon as the server is silent or crawls."""
-    with urllib.request.urlopen(url, timeout=TIMEOUT) as response, open(path, "wb") as file:
+    request = urllib.request.Request(url, headers={"User-Agent": USER_AGENT})  # some servers turn Python's own away
+    with urllib.request.urlopen(request, timeout=TIMEOUT) as response, open(path, "wb") as file:
         size = int(response.headers.get("Content-Length", 0)) or None
         with tqdm(total=size, unit="B", unit_scale=True, desc=path.name, leave=False) as bar:
             window_start, window_bytes = time.monotonic(), 0

@@ -4,6 +4,7 @@
 """
 
 import os
+from itertools import pairwise
 
 import numpy as np
 from sklearn.metrics import confusion_matrix
@@ -127,6 +128,13 @@ def classification(results, prior):
         for name in (*FAMILIES, "pca"):
             values = ", ".join(_percent(accuracy[name, size]) for size in sizes)
             lines.append(f"- {dataset}, {LABELS[name]}: {values} at d = {_list(sizes)}.")
+        steps = [
+            f"{100 * (accuracy['conv', b] - accuracy['conv', a]):+.1f} points from {a} to {b}"
+            for a, b in pairwise(sizes)
+        ]
+        lines.append(
+            f"- {dataset}: more numbers are worth {', '.join(steps)} to the classifier on the convolutional code."
+        )
         size = sizes[-1]
         lines.append(
             f"- {dataset}: at d = {size} a linear classifier reads {_percent(linear['conv', size])} from the "

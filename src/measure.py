@@ -7,7 +7,7 @@ from src.autoencoder import bits_per_dimension, kl_divergence
 from src.classifier import evaluate_classifier, train_classifier, train_linear_classifier
 from src.train import encode_images, evaluate, image_batches, reconstruction_errors
 
-ACTIVE_NATS = 0.01  # a unit whose mean divergence is above this carries information (Burda et al. 2016)
+ACTIVE_NATS = 0.01  # a unit whose mean divergence from the prior is above this counts as carrying information
 
 
 def measure_reconstruction(model, dataset):

@@ -43,6 +43,7 @@ def test_the_bound_is_said_to_fall_only_if_it_does(results):
 def test_classification_quotes_codes_baselines_and_the_prior_work(results):
     text = findings.classification(results, PRIOR_WORK)
     assert "CIFAR10, convolutional AE: 40.0 %, 45.0 %, 50.0 %, 55.0 %" in text
+    assert "+5.0 points from 10 to 20, +5.0 points from 20 to 50" in text
     assert "+0.7, +0.0, +1.1, +4.7 points" in text
     assert "CIFAR100: against the prior work" not in text
 
