@@ -1,18 +1,22 @@
 # `make run` and `make test` do all the set-up by themselves.
 PYTHON ?= python3
 BIN := .venv/bin
-NBCONVERT := $(BIN)/jupyter nbconvert --execute --ExecutePreprocessor.timeout=-1 --CoalesceStreamsPreprocessor.enabled=True
+NBCONVERT := $(BIN)/jupyter nbconvert
+EXECUTE := $(NBCONVERT) --to notebook --execute --ExecutePreprocessor.timeout=-1
+COALESCE := --CoalesceStreamsPreprocessor.enabled=True # keeps the last state of a progress bar, not all of them
+EXECUTED := reports/master_notebook.ipynb
 REPORT := reports/master_notebook.html
 
 .PHONY: run study test format clean
 
 run: .venv/installed  ## the whole study, as a report to open
-	$(NBCONVERT) --to html --output-dir reports run/master_notebook.ipynb
+	$(EXECUTE) --output-dir reports run/master_notebook.ipynb
+	$(NBCONVERT) --to html $(COALESCE) $(EXECUTED)
 	@echo "The report is in $(REPORT)"
 
 study: .venv/installed  ## the same, and the exploration of the data, with the outputs kept in the notebooks
-	$(NBCONVERT) --to notebook --inplace run/data_exploration.ipynb
-	$(NBCONVERT) --to notebook --inplace run/master_notebook.ipynb
+	$(EXECUTE) --inplace run/data_exploration.ipynb run/master_notebook.ipynb
+	$(NBCONVERT) --to notebook --inplace $(COALESCE) run/data_exploration.ipynb run/master_notebook.ipynb
 
 test: .venv/installed-for-tests
 	$(BIN)/ruff check .
@@ -24,7 +28,7 @@ format: .venv/installed-for-tests
 	$(BIN)/ruff format .
 
 clean:  ## what a run made, but neither data nor committed results
-	rm -rf .venv reports/sample $(REPORT) models/*.pt models/sample
+	rm -rf .venv reports/sample $(REPORT) $(EXECUTED) models/*.pt models/sample
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv

@@ -121,6 +121,8 @@ def find_duplicates(dataset):
 
 def duplicates_sentence(dataset, groups):
     """How many images occur more than once, where, and under how many labels."""
+    if not groups:
+        return f"**{dataset.name}** holds no image twice."
     across = sum({part for part, *_ in group} == {"train", "test"} for group in groups)
     two_labels = sum(len({label for *_, label in group}) > 1 for group in groups)
     return (

@@ -13,8 +13,9 @@ from sklearn.metrics import confusion_matrix
 from src.cifar import CLASSES
 from src.style import COLOURS, LABELS, LINES, MARKERS, MSE_LABEL, show_image
 
-CODES = ("conv", "vae", "pca")
-VAE_TERMS = {"kl": "VAE: KL divergence", "total": "VAE: whole objective, up to a constant"}
+CODES = ("pca", "conv", "vae")
+WEIGHTS = {"conv": {"ms": 7, "lw": 2.4}, "vae": {"ms": 4, "lw": 1.2}, "pca": {"ms": 5, "lw": 1.4}}  # none hides another
+VAE_TERMS = {"kl": "VAE: KL divergence", "total": "VAE: objective, up to a constant"}
 
 
 def training_curves(histories, dataset, pca):
@@ -24,29 +25,31 @@ def training_curves(histories, dataset, pca):
     VAE has, its divergence from the prior and its whole objective.
     """
     sizes = sorted({size for _, size in histories})
-    figure, axes = plt.subplots(2, (len(sizes) + 3) // 2, figsize=(10.5, 6.2), sharex=True)
+    figure, axes = plt.subplots(2, (len(sizes) + 3) // 2, figsize=(10.5, 6.4), sharex=True)
     for ax, size in zip(axes.flat, sizes, strict=False):
         for name in [name for name, d in histories if d == size]:
             _curve(ax, histories[name, size], "reconstruction", COLOURS[name], LINES[dataset], LABELS[name])
         ax.axhline(pca[size], color=COLOURS["pca"], ls=":", label="PCA, validation")
         ax.set(title=f"d = {size}", ylabel=MSE_LABEL)
     vae = {size: history for (_, size), history in histories.items() if "val_kl" in history[0]}
-    for ax, term in zip(axes.flat[len(sizes) :], ("kl", "total"), strict=False):
-        for (size, history), alpha in zip(sorted(vae.items()), np.linspace(0.4, 1, len(vae)), strict=True):
-            _curve(ax, history, term, COLOURS["vae"], LINES[dataset], f"d = {size}", alpha)
+    for ax, term in zip(axes.flat[len(sizes) :], VAE_TERMS, strict=False):
+        for size, history in vae.items():
+            _curve(ax, history, term, COLOURS["vae"], LINES[dataset], None)
+            end = (history[-1]["epoch"], history[-1][f"val_{term}"])
+            ax.annotate(f"d = {size}", end, (0, 4), textcoords="offset points", ha="right", fontsize=8)
         ax.set(title=VAE_TERMS[term], ylabel="nats an image")
-    for ax in axes.flat:
-        ax.legend(fontsize=8)
+        ax.margins(y=0.12)
     for ax in axes[-1]:
         ax.set_xlabel("epoch")
+    figure.legend(*axes.flat[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     figure.suptitle(f"{dataset}: loss on training (thin) and validation images (dots); the VAE's from a sampled code")
     return figure
 
 
-def _curve(ax, history, term, colour, line, label, alpha=1.0):
+def _curve(ax, history, term, colour, line, label):
     epochs = [record["epoch"] for record in history]
     for part, style in (("train", {"lw": 0.8}), ("val", {"lw": 1.6, "marker": "o", "ms": 3, "label": label})):
-        ax.plot(epochs, [record[f"{part}_{term}"] for record in history], line, color=colour, alpha=alpha, **style)
+        ax.plot(epochs, [record[f"{part}_{term}"] for record in history], line, color=colour, **style)
 
 
 def summarise(results, value):
@@ -59,7 +62,8 @@ def _against_latent_size(ax, summary, dataset, names, scale=1.0):
     """A line an autoencoder, with the standard deviation over seeds as error bars."""
     for name in names:
         rows = summary[(summary.dataset == dataset) & (summary.autoencoder == name)]
-        style = {"color": COLOURS[name], "marker": MARKERS[name], "ls": LINES[dataset], "ms": 5, "capsize": 2}
+        style = {"color": COLOURS[name], "marker": MARKERS[name], "ls": LINES[dataset], "capsize": 2}
+        style |= WEIGHTS[name]
         ax.errorbar(rows.latent_dim, scale * rows["mean"], scale * rows["std"], label=LABELS[name], **style)
     _latent_axis(ax, sorted(summary[summary.autoencoder.isin(names)].latent_dim.unique()))
 
@@ -85,7 +89,7 @@ def reconstruction_error(results, prior):
         _against_latent_size(axes[1], share, dataset, ("conv", "vae"))
         for ax, values in ((axes[0], prior[dataset]), (axes[1], 100 * prior[dataset] / pca[dataset])):
             ax.plot(
-                values, ls=LINES[dataset], marker="x", lw=0.8, color=COLOURS["prior work"], label="prior work, conv"
+                values, ls=LINES[dataset], marker="x", lw=0.8, color=COLOURS["prior work"], label=LABELS["prior work"]
             )
     axes[0].set(title="reconstruction error on test images", ylabel=MSE_LABEL)
     axes[0].set_ylim(0)
@@ -110,18 +114,20 @@ def classifier_accuracy(results, prior, confusions):
     `confusions` maps a data set to true and predicted labels and the names of the classes, for the largest conv code.
     """
     datasets = list(results.dataset.unique())
-    figure, axes = plt.subplots(2, len(datasets), figsize=(5.4 * len(datasets), 9.4), squeeze=False)
+    size = (5.6 * len(datasets), 11.5)
+    figure, axes = plt.subplots(2, len(datasets), figsize=size, height_ratios=(1, 1.45), squeeze=False)
     for (top, bottom), dataset in zip(axes.T, datasets, strict=True):
         _accuracy_panel(top, results[results.dataset == dataset], prior[prior.dataset == dataset], dataset)
         confusion(bottom, *confusions[dataset])
         size = results[results.autoencoder == "conv"].latent_dim.max()
-        bottom.set_title(f"{dataset}: as read from the {LABELS['conv']}'s code, d = {size}")
+        bottom.set_title(f"{dataset}: {LABELS['conv']}, d = {size}")
     return figure
 
 
 def _accuracy_panel(ax, results, prior, dataset):
     _against_latent_size(ax, summarise(results, "accuracy_mlp").dropna(), dataset, CODES, scale=100)
-    ax.plot(prior.latent_dim, 100 * prior.accuracy, "x", color=COLOURS["prior work"], label="prior work, conv")
+    if prior.accuracy.notna().any():
+        ax.plot(prior.latent_dim, 100 * prior.accuracy, "x", color=COLOURS["prior work"], label=LABELS["prior work"])
     for name in ("pixels", "spatial", "spatial_finetuned"):
         level = 100 * results[results.autoencoder == name].accuracy_linear.mean()
         ax.axhline(level, color=COLOURS[name], ls=":", label=f"{LABELS[name]} ({level:.1f} %)")
@@ -136,15 +142,15 @@ def confusion(ax, truth, predicted, names):
     """A confusion matrix: of the images of each class (row), the share in per cent taken for each class (column)."""
     matrix = 100 * confusion_matrix(truth, predicted, labels=np.arange(len(names)), normalize="true")
     ax.imshow(matrix, cmap="Blues", vmin=0, vmax=100)
-    for row, column in np.ndindex(matrix.shape):
-        if matrix[row, column] >= 0.5:
-            colour = "white" if matrix[row, column] > 55 else "#222222"
-            text = f"{matrix[row, column]:.0f}"
-            ax.text(column, row, text, ha="center", va="center", fontsize=80 / (len(names) + 2), color=colour)
+    smallest = len(names) / 10  # what is left out of the picture would be too many small numbers
+    for row, column in zip(*np.nonzero(matrix >= smallest), strict=True):
+        colour = "white" if matrix[row, column] > 55 else "#222222"
+        text = f"{matrix[row, column]:.0f}"
+        ax.text(column, row, text, ha="center", va="center", fontsize=100 / (len(names) + 2), color=colour)
     ax.set_xticks(range(len(names)), names, rotation=90, fontsize=8)
     ax.set_yticks(range(len(names)), names, fontsize=8)
     ax.grid(False)
-    ax.set(xlabel="predicted class (%)", ylabel="true class")
+    ax.set(xlabel=f"predicted class (%, from {smallest:.0f} up)", ylabel="true class")
 
 
 def reconstructions(originals, rebuilt, dataset):

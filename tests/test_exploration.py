@@ -32,6 +32,7 @@ def test_duplicates_are_found_within_and_across_splits(tiny):
         [("train", 3), ("train", 7)],
     ]
     assert "2 groups of identical images: 1 across" in exploration.duplicates_sentence(dataset, groups)
+    assert "no image twice" in exploration.duplicates_sentence(tiny, [])
     assert "1 of 100 test images" in exploration.duplicates_consequence([dataset], {dataset.name: groups})
 
 
