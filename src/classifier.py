@@ -94,8 +94,10 @@ def train_linear_classifier(z, y, penalty=1.0):
 @torch.no_grad()
 def predict_logits(classifier, z):
     """The classifier's logits for latent vectors `z`, float32 (N, n_classes)."""
-    device = next(classifier.parameters()).device
-    return classifier(torch.from_numpy(check_latents(z)).to(device)).cpu().numpy()
+    z, width = check_latents(z), len(classifier.mean)
+    if z.shape[1] != width:
+        raise ValueError(f"the classifier was trained on vectors of {width} numbers, not {z.shape[1]}")
+    return classifier(torch.from_numpy(z).to(classifier.mean.device)).cpu().numpy()
 
 
 def evaluate_classifier(classifier, z, y):

@@ -4,6 +4,8 @@ import time
 import urllib.request
 from dataclasses import dataclass
 from http.client import HTTPException
+from urllib.error import URLError
+from urllib.parse import urlsplit
 
 from torchvision.datasets.utils import USER_AGENT, check_integrity
 from tqdm import tqdm
@@ -59,11 +61,12 @@ def download_archive(archive, folder):
         try:
             _download(url, path)
         except (OSError, HTTPException) as error:  # URLError and time-outs are OSErrors
-            failures.append(f"{url}: {error}")
+            reason = error.reason if type(error) is URLError else error
+            failures.append(f"{urlsplit(url).netloc}: {reason}")
             continue
         if check_archive(path, archive):
             return path
-        failures.append(f"{url}: the file has another MD5 than {archive.md5}")
+        failures.append(f"{urlsplit(url).netloc}: the file has another MD5 than {archive.md5}")
     raise DownloadError("no mirror served the archive: " + "; ".join(failures))
 
 

@@ -52,7 +52,7 @@ class Experiment:
         for value, known in ((self.dataset, CLASSES), (self.autoencoder, RUNNERS)):
             if value not in known:
                 raise ValueError(f"unknown {value!r} in {self}: choose one of {', '.join(known)}")
-        if self.autoencoder in AUTOENCODERS:
+        if self.autoencoder in CODES:
             check_latent_dim(self.latent_dim)
 
     def __str__(self):

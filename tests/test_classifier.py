@@ -80,6 +80,12 @@ def test_the_report_has_a_row_a_class():
     assert report.loc["cat", "recall"] == 0.5 and report.loc["eel", "f1-score"] == 0
 
 
+def test_vectors_of_another_width_are_refused():
+    classifier = train_classifier(Z, Y, 3, QUICK)
+    with pytest.raises(ValueError, match="trained on vectors of 6 numbers, not 5"):
+        evaluate_classifier(classifier, Z[:, :5], Y)
+
+
 Z, Y = blobs(3)
 
 
