@@ -104,11 +104,6 @@ def evaluate_classifier(classifier, z, y):
     """`accuracy`, `top5` and `macro_f1` in [0, 1], and the `predictions`, int64 (N,), on vectors `z` and labels `y`."""
     logits = predict_logits(classifier, z)
     check_labels(y, logits.shape[1], len(z))
-    return score_logits(logits, y)
-
-
-def score_logits(logits, y):
-    """The scores of evaluate_classifier for logits, float (N, n_classes), whichever reader they come from."""
     n_classes = logits.shape[1]
     predictions = logits.argmax(1)
     # with five classes or fewer the right one is always among the first five
