@@ -40,7 +40,7 @@ def read_code(model, dataset, config, seed):
     (images, labels), (test, test_labels) = dataset.split("train"), dataset.split("test")
     n_classes = len(dataset.classes)
     codes, test_codes = encode_images(model, images), encode_images(model, test)
-    mirrored = encode_images(model, np.ascontiguousarray(images[:, :, ::-1]))
+    mirrored = encode_images(model, images[:, :, ::-1])
     linear = train_linear_classifier(codes, labels)
     both = np.concatenate([codes, mirrored]), np.concatenate([labels, labels])
     scores = evaluate_classifier(train_classifier(*both, n_classes, config, seed), test_codes, test_labels)

@@ -21,7 +21,7 @@ class TrainConfig:
     epochs: int = 5
     batch_size: int = 128
     learning_rate: float = 2e-3  # the peak, for the convolutions; 4e-3 is no better at 100 and worse at 10 latent units
-    dense_rate: float = 0.1  # the dense layers' share of it: thousands of inputs move their outputs far in one step
+    dense_rate: float = 0.1  # the linear maps' share of it: thousands of inputs move their outputs far in one step
     weight_decay: float = 0.01
 
     def __post_init__(self):
@@ -87,11 +87,8 @@ def train_epoch(model, images, batch_size, optimizer, schedule):
 @torch.no_grad()
 def evaluate(model, images):
     """The mean of each term of the loss over `images`, uint8 (N, 32, 32, 3), without training."""
-    model.eval()
-    device = next(model.parameters()).device
     sums = {}
-    for start in range(0, len(images), EVALUATION_BATCH):
-        x = to_batch(images[start : start + EVALUATION_BATCH], device)
+    for x in image_batches(model, images):
         _add(sums, model.loss(x), len(x))
     return {term: value / len(images) for term, value in sums.items()}
 
@@ -111,12 +108,12 @@ def _optimizer(model, config, steps):
 
 def to_batch(images, device):
     """uint8 images (N, 32, 32, 3) as the float32 batch (N, 3, 32, 32) in [0, 1] that models take, channels last."""
-    return torch.from_numpy(images).to(device).permute(0, 3, 1, 2).float() / 255
+    return torch.from_numpy(np.ascontiguousarray(images)).to(device).permute(0, 3, 1, 2).float() / 255
 
 
 @torch.no_grad()
 def encode_images(model, images):
-    """The codes of uint8 images (N, 32, 32, 3), float32 (N, latent_dim); the model is left as it is."""
+    """The codes of uint8 images (N, 32, 32, 3), float32 (N, latent_dim); no weight or buffer of the model changes."""
     return np.concatenate([model.encode(x).float().cpu().numpy() for x in image_batches(model, images)])
 
 

@@ -71,6 +71,13 @@ def test_encoding_and_reconstructing_leave_the_model_as_it_is(name, tiny):
     assert all(torch.equal(before[key], value) for key, value in model.state_dict().items())
 
 
+def test_a_mirrored_view_is_as_good_as_a_copy(tiny):
+    model = build_autoencoder("conv", 5)
+    mirrored = tiny.x_test[:, :, ::-1]
+    expected = encode_images(model, mirrored.copy())
+    assert np.array_equal(encode_images(model, mirrored), expected)
+
+
 def test_batches_of_evaluation_are_weighted_by_their_size(tiny, monkeypatch):
     model = build_autoencoder("conv", 5)
     whole = evaluate(model, tiny.x_test)
