@@ -2,6 +2,7 @@
 
 import sys
 import time
+import warnings
 from dataclasses import asdict, dataclass
 from itertools import product
 
@@ -87,8 +88,11 @@ def run_sweep(experiments, n_jobs=-1, sample=False, settings=Settings()):
     waiting = [e for e in experiments if not is_finished(e, sample, settings)]
     job = joblib.delayed(run_experiment)
     rows = joblib.Parallel(n_jobs, return_as="generator_unordered")(job(e, sample, settings) for e in waiting)
-    for row in tqdm(rows, "sweep", len(waiting), unit="experiment", disable=not waiting, file=sys.stdout):
-        write_rows([row], sample)
+    with warnings.catch_warnings():
+        # joblib replaces a worker whose memory has grown, and says so each time; no experiment is lost by it
+        warnings.filterwarnings("ignore", "A worker stopped while some jobs were given")
+        for row in tqdm(rows, "sweep", len(waiting), unit="experiment", disable=not waiting, file=sys.stdout):
+            write_rows([row], sample)
     rows = [load_outcome(e, sample)["row"] for e in experiments]
     write_rows(rows, sample)  # for those that had been run before, should the table have been lost
     return pd.DataFrame(rows, columns=COLUMNS)
