@@ -72,7 +72,9 @@ def training(histories, dataset):
     lines = []
     for name in FAMILIES:
         runs = [history for (family, _), history in histories.items() if family == name]
-        first, before, last = ([history[i]["val_reconstruction"] for history in runs] for i in (0, -2, -1))
+        first = [history[0]["val_reconstruction"] for history in runs]
+        before = [history[-2:][0]["val_reconstruction"] for history in runs]  # of one epoch alone, that one
+        last = [history[-1]["val_reconstruction"] for history in runs]
         train = [history[-1]["train_reconstruction"] for history in runs]
         lines.append(
             f"- {dataset}, {LABELS[name]}: the validation error ended {_changes(first, last)} from where it was after one "

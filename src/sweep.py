@@ -21,7 +21,6 @@ from src.measure import measure_information, measure_reconstruction, read_code
 from src.train import TrainConfig, train_autoencoder
 from src.utils import MODELS_DIR, REPORTS_DIR, atomic_path, one_thread, seed_everything
 
-LATENT_DIMS = (10, 20, 50, 100)
 COLUMNS = (
     "dataset autoencoder latent_dim seed is_sample train_images epochs parameters val_mse test_mse test_psnr_db "
     "kl_nats bits_per_dim active_units accuracy_linear accuracy_knn accuracy_mlp accuracy_conv top5_mlp macro_f1_mlp "

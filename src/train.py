@@ -16,11 +16,15 @@ EVALUATION_BATCH = 500
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How an autoencoder is trained: AdamW under a one-cycle schedule (Smith & Topin 2018, arXiv:1708.07120)."""
+    """How an autoencoder is trained: AdamW under a one-cycle schedule (Smith & Topin 2018, arXiv:1708.07120).
+
+    The learning rate by the validation error on CIFAR-10 after 2 epochs: .0203 at 10 and .0053 at 100 latent units as
+    taken, .0204 and .0053 at twice the rate.
+    """
 
     epochs: int = 5
     batch_size: int = 128
-    learning_rate: float = 2e-3  # the peak, for the convolutions; 4e-3 is no better at 100 and worse at 10 latent units
+    learning_rate: float = 2e-3  # the peak, for the convolutions
     dense_rate: float = 0.1  # the linear maps' share of it: thousands of inputs move their outputs far in one step
     weight_decay: float = 0.01
 

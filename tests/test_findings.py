@@ -65,6 +65,12 @@ def test_training_says_whether_it_was_at_its_end():
     assert "60.0" in text and "20.0" in text and "10.0" in text
 
 
+def test_training_of_one_epoch_has_its_sentence_too():
+    history = [{"val_reconstruction": 1.1, "train_reconstruction": 1.0}]
+    text = findings.training({("conv", 10): history, ("vae", 10): history}, "CIFAR10")
+    assert "+0.0 to +0.0 % from the last epoch but one" in text and "+10.0 to +10.0 % from the training error" in text
+
+
 def test_trade_offs_and_baselines_are_differences_of_the_rows(results):
     text = findings.trade_offs(results)
     assert "+5.6 to +5.6 %" in text and "+0.0 to +0.0 points" in text and "1.50 to 1.50 times" in text
