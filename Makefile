@@ -10,7 +10,7 @@ REPORT := reports/master_notebook.html
 .PHONY: run study test format clean
 
 run: .venv/installed  ## the whole study, as a report to open
-	@echo "Running the study: about half an hour on the complete data, two minutes on the sample"
+	@echo "Running the study: about 80 minutes on the complete data, five on the sample"
 	$(EXECUTE) --output-dir reports run/master_notebook.ipynb
 	$(NBCONVERT) --to html $(COALESCE) $(EXECUTED)
 	@echo "The report is in $(REPORT)"

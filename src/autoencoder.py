@@ -13,14 +13,19 @@ import torch.nn.functional as F
 from sklearn.decomposition import PCA
 from torch import nn
 
+from src.utils import add_noise
+
 IMAGE_SHAPE = (3, 32, 32)
 PIXELS = math.prod(IMAGE_SHAPE)  # numbers in an image: 3,072
 MAX_LATENT_DIM = 1024
+WIDTH = 32  # channels of the convolutions
 PCA_IMAGES = 10_000  # enough to start from: training moves the linear path to where it belongs
 
 
 class Autoencoder(nn.Module):
     """The contract; a subclass supplies `name`, `code` and `reconstruct`, and `loss` where it is not the MSE."""
+
+    linear_penalty = 1.0  # that suits a linear reader of the code: see `train_linear_classifier`
 
     def __init__(self, latent_dim):
         super().__init__()
@@ -85,7 +90,7 @@ class ConvAutoencoder(Autoencoder):
 
     name = "conv"
 
-    def __init__(self, latent_dim, width=64):
+    def __init__(self, latent_dim, width=WIDTH):
         super().__init__(latent_dim)
         self.refine_input = Refinement(width)
         self.to_code = nn.Linear(PIXELS, latent_dim)
@@ -126,7 +131,7 @@ class VariationalAutoencoder(ConvAutoencoder):
 
     name = "vae"
 
-    def __init__(self, latent_dim, width=64):
+    def __init__(self, latent_dim, width=WIDTH):
         super().__init__(latent_dim, width)
         self.log_variance = nn.Linear(PIXELS, latent_dim)
 
@@ -148,6 +153,23 @@ class VariationalAutoencoder(ConvAutoencoder):
         (variance,) = _tensors(pca.explained_variance_)
         self.log_variance.weight.zero_()
         self.log_variance.bias[: len(variance)] = (pca.noise_variance_ / variance.clamp(min=1e-6)).clamp(1e-6, 1).log()
+
+
+class DenoisingAutoencoder(ConvAutoencoder):
+    """Rebuilds the clean image from a noisy one (Vincent et al. 2008, https://doi.org/10.1145/1390156.1390294).
+
+    `noise` is the standard deviation of the normal noise on pixels in [0, 1], drawn anew for every batch.
+    """
+
+    name = "denoising"
+
+    def __init__(self, latent_dim, width=WIDTH, noise=0.2):
+        super().__init__(latent_dim, width)
+        self.noise = check_noise(noise)
+
+    def loss(self, x):
+        error = F.mse_loss(self.reconstruct(self.code(add_noise(check_batch(x), self.noise))).float(), x)
+        return {"total": error, "reconstruction": error}
 
 
 def kl_divergence(mean, log_variance):
@@ -177,7 +199,7 @@ def _tensors(*arrays):
     return tuple(torch.from_numpy(array).float() for array in arrays)
 
 
-AUTOENCODERS = {model.name: model for model in (ConvAutoencoder, VariationalAutoencoder)}
+AUTOENCODERS = {model.name: model for model in (ConvAutoencoder, VariationalAutoencoder, DenoisingAutoencoder)}
 
 
 def build_autoencoder(name, latent_dim):
@@ -193,6 +215,13 @@ def check_latent_dim(latent_dim):
     if not is_whole or not 1 <= latent_dim <= MAX_LATENT_DIM:
         raise ValueError(f"latent_dim must be a whole number from 1 to {MAX_LATENT_DIM}, not {latent_dim!r}")
     return latent_dim
+
+
+def check_noise(noise):
+    """`noise` where it is a finite number of at least 0; else a ValueError."""
+    if not isinstance(noise, (int, float)) or isinstance(noise, bool) or not 0 <= noise < math.inf:
+        raise ValueError(f"noise must be a finite standard deviation of at least 0, not {noise!r}")
+    return noise
 
 
 def check_batch(x):

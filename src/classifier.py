@@ -1,5 +1,7 @@
 """The reader of a code: a classifier on latent vectors that stay as they are, and what it gets right."""
 
+import copy
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, classification_report, f1_score, top_k_accuracy_score
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import nn
@@ -18,20 +21,22 @@ from src.utils import get_device, mixed_precision, seed_everything
 
 @dataclass(frozen=True)
 class ClassifierConfig:
-    """How the multilayer perceptron is built and trained: AdamW under a one-cycle schedule.
+    """How a network that reads a code is trained: AdamW under a one-cycle schedule.
 
-    Chosen by the validation accuracy on the code, 100 numbers of CIFAR-10, of an earlier autoencoder. With 12 epochs:
-    63.1 % at the learning rate taken, 62.6 % at 3e-3, 60.6 % at 3e-3 with a dropout of 0.5. With 8 epochs, in two
-    thirds of the time, 62.1 %, and 61.5 % with layer in place of batch normalisation.
+    Chosen by validation accuracy, d = 100, CIFAR-10 (all trials: reports/search.csv). The MLP with 8 views of each image,
+    16 epochs: 62.8 % with a dropout of 0.3, 64.5 % with 0.1, 65.1 % without; half the learning rate costs 0.9 points.
+    With 2 views and dropout: 62.3 %. The convolutions: 69.6 %, 69.0 % at half the learning rate.
     """
 
-    epochs: int = 8
-    batch_size: int = 512
+    epochs: int
+    batch_size: int
     learning_rate: float = 1e-2
     weight_decay: float = 0.05
-    hidden: int = 512
-    dropout: float = 0.3
     label_smoothing: float = 0.1
+
+
+MLP = ClassifierConfig(epochs=16, batch_size=512)
+CONVOLUTIONS = ClassifierConfig(epochs=6, batch_size=128)
 
 
 class LatentClassifier(nn.Module):
@@ -40,13 +45,14 @@ class LatentClassifier(nn.Module):
     Takes z, float32 (N, latent_dim); gives logits, float32 (N, n_classes).
     """
 
-    def __init__(self, latent_dim, n_classes, hidden=512, dropout=0.3):
+    def __init__(self, latent_dim, n_classes, hidden=768):
         super().__init__()
+        self.latent_dim = latent_dim
         self.register_buffer("mean", torch.zeros(latent_dim))
         self.register_buffer("std", torch.ones(latent_dim))
         self.layers = nn.Sequential(
-            nn.Linear(latent_dim, hidden), nn.BatchNorm1d(hidden), nn.GELU(), nn.Dropout(dropout),
-            nn.Linear(hidden, hidden), nn.BatchNorm1d(hidden), nn.GELU(), nn.Dropout(dropout),
+            nn.Linear(latent_dim, hidden), nn.BatchNorm1d(hidden), nn.GELU(),
+            nn.Linear(hidden, hidden), nn.BatchNorm1d(hidden), nn.GELU(),
             nn.Linear(hidden, n_classes),
         )  # fmt: skip
 
@@ -54,27 +60,99 @@ class LatentClassifier(nn.Module):
         return self.layers((z - self.mean) / self.std)
 
 
-def train_classifier(z, y, n_classes, config=ClassifierConfig(), seed=0):
+class DecoderClassifier(nn.Module):
+    """A small residual network (He et al. 2016) that looks at the image which the frozen decoder makes of a code.
+
+    A function of the latent vector alone, like the other readers, but one that starts with what the decoder knows
+    about images. Takes z, float32 (N, latent_dim); gives logits, float32 (N, n_classes).
+    """
+
+    def __init__(self, autoencoder, n_classes):
+        super().__init__()
+        self.latent_dim = autoencoder.latent_dim
+        self.decoder = copy.deepcopy(autoencoder).eval().requires_grad_(False)
+        self.layers = nn.Sequential(
+            nn.PixelUnshuffle(2),  # (3, 32, 32) -> (12, 16, 16)
+            *_convolution(12, 32),
+            *_convolution(32, 64, stride=2),  # -> (64, 8, 8)
+            ResidualBlock(64),
+            *_convolution(64, 128, stride=2),  # -> (128, 4, 4)
+            ResidualBlock(128),
+            nn.AdaptiveMaxPool2d(1),
+            nn.Flatten(),
+            nn.Dropout(0.2),
+            nn.Linear(128, n_classes),
+        )
+
+    def forward(self, z):
+        with torch.no_grad():
+            images = self.decoder.decode(z)
+        return self.layers((4 * (images - 0.5)).contiguous(memory_format=torch.channels_last))
+
+
+class ResidualBlock(nn.Module):
+    """Two convolutions whose result is added to their input."""
+
+    def __init__(self, width):
+        super().__init__()
+        self.layers = nn.Sequential(*_convolution(width, width), *_convolution(width, width)[:-1])
+
+    def forward(self, x):
+        return F.relu(x + self.layers(x))
+
+
+def _convolution(inputs, outputs, stride=1):
+    convolution = nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
+    return convolution, nn.BatchNorm2d(outputs), nn.ReLU()
+
+
+def train_classifier(z, y, n_classes, config=MLP, seed=0):
     """Train a LatentClassifier on latent vectors `z`, float (N, d), and labels `y`, integers (N,) in [0, n_classes).
 
+    `z` may also be several such arrays, the codes of other views of the same images, from a list or from a generator
+    such as `code_views`: every epoch takes the next one, and a list starts over at its end.
     The encoder is not here and cannot move: what is learnt from is the vectors alone. Raises ValueError for vectors
     or labels of another shape, type or range, or with values that are not finite.
     """
-    z = check_latents(z)
-    check_labels(y, n_classes, len(z))
-    if len(z) < 2:
-        raise ValueError("one latent vector is too few to learn from; at least two are needed")
     seed_everything(seed)
+    views = _views(z, y, n_classes)
+    first = next(views)
+    model = LatentClassifier(first.shape[1], n_classes)
+    model.mean.copy_(first.mean(0))
+    model.std.copy_(first.std(0, correction=0).clamp(min=1e-6))
+    return _fit(model, itertools.chain([first], views), y, config)
+
+
+def train_decoder_classifier(autoencoder, z, y, n_classes, config=CONVOLUTIONS, seed=0):
+    """Train a DecoderClassifier on codes `z` of the trained `autoencoder`; all else is as in `train_classifier`."""
+    seed_everything(seed)
+    model = DecoderClassifier(autoencoder, n_classes).to(memory_format=torch.channels_last)
+    return _fit(model, _views(z, y, n_classes), y, config)
+
+
+def _views(z, y, n_classes):
+    """The vectors of every epoch as float32 tensors, checked."""
+    views = [z] if isinstance(z, np.ndarray) else z
+    for view in itertools.cycle(views) if isinstance(views, list) else views:
+        view = check_latents(view)
+        check_labels(y, n_classes, len(view))
+        if len(view) < 2:
+            raise ValueError("one latent vector is too few to learn from; at least two are needed")
+        yield torch.from_numpy(view)
+
+
+def _fit(model, views, y, config):
     device = get_device()
-    z, y = torch.from_numpy(z).to(device), torch.from_numpy(y.astype(np.int64)).to(device)
-    model = LatentClassifier(z.shape[1], n_classes, config.hidden, config.dropout).to(device)
-    model.mean.copy_(z.mean(0))
-    model.std.copy_(z.std(0, correction=0).clamp(min=1e-6))
-    optimizer = torch.optim.AdamW(model.parameters(), weight_decay=config.weight_decay)
-    batches = max(1, len(z) // config.batch_size)  # the few that are left over come next time: batch norm wants many
-    steps = config.epochs * batches
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.learning_rate, total_steps=steps)
-    for _ in range(config.epochs):
+    model = model.to(device).train()
+    y = torch.from_numpy(y.astype(np.int64)).to(device)
+    optimizer = torch.optim.AdamW(model.layers.parameters(), weight_decay=config.weight_decay)
+    batches = max(1, len(y) // config.batch_size)  # the few that are left over come next time: batch norm wants many
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.learning_rate, total_steps=config.epochs * batches)
+    for epoch in range(config.epochs):
+        z = next(views, None)
+        if z is None:
+            raise ValueError(f"{config.epochs} epochs need as many views of the images; there were only {epoch}")
+        z = z.to(device)
         for indices in torch.randperm(len(z)).to(device).split(config.batch_size)[:batches]:
             with mixed_precision(device):
                 logits = model(z[indices])
@@ -96,13 +174,22 @@ def train_linear_classifier(z, y, penalty=1.0):
     return make_pipeline(StandardScaler(), LogisticRegression(C=penalty, tol=1e-3, max_iter=300)).fit(z, y)
 
 
+def train_neighbours(z, y):
+    """scikit-learn's vote of the 40 nearest of standardised vectors `z`, float (N, d), by the angle between them.
+
+    Validation accuracy on the code of 100 numbers of CIFAR-10: 27.1 % by the Euclidean distance, 53.7 % by the angle.
+    """
+    neighbours = KNeighborsClassifier(40, weights="distance", metric="cosine", algorithm="brute")
+    return make_pipeline(StandardScaler(), neighbours).fit(check_latents(z), y)
+
+
 @torch.no_grad()
 def predict_logits(classifier, z):
     """The classifier's logits for latent vectors `z`, float32 (N, n_classes)."""
-    z, width = check_latents(z), len(classifier.mean)
+    z, width, device = check_latents(z), classifier.latent_dim, next(classifier.parameters()).device
     if z.shape[1] != width:
         raise ValueError(f"the classifier was trained on vectors of {width} numbers, not {z.shape[1]}")
-    return classifier(torch.from_numpy(z).to(classifier.mean.device)).cpu().numpy()
+    return np.concatenate([classifier(part.to(device)).cpu().numpy() for part in torch.from_numpy(z).split(500)])
 
 
 def evaluate_classifier(classifier, z, y):

@@ -38,13 +38,13 @@ def pipeline(latent_dims, num_images):
     sizes = ", ".join(map(str, latent_dims))
     boxes = {
         "images": (0, 24, 17, 11, "#777777", f"images, no labels\n{num_images:,} to train on"),
-        "encoder": (25, 24, 13, 11, COLOURS["conv"], "encoder\nconv, VAE\nor PCA"),
+        "encoder": (25, 24, 13, 11, COLOURS["conv"], "encoder\nconv, VAE,\ndenoising, PCA"),
         "code": (46, 24, 17, 11, COLOURS["vae"], f"code of d numbers\nd = {sizes}"),
         "decoder": (71, 24, 10, 11, COLOURS["conv"], "decoder"),
         "mse": (89, 24, 11, 11, "#777777", "image kept:\nMSE, PSNR"),
         "frozen": (46, 3, 17, 11, COLOURS["vae"], "the same codes,\nencoder frozen"),
         "labels": (25, 3, 13, 11, "#777777", "labels, used\nonly from here"),
-        "reader": (71, 3, 10, 11, COLOURS["pixels"], "classifier\nlinear, MLP"),
+        "reader": (70, 3, 12, 11, COLOURS["pixels"], "readers: linear,\nkNN, MLP, conv"),
         "accuracy": (89, 3, 11, 11, "#777777", "class kept:\naccuracy"),
     }
     for x, y, width, height, colour, text in boxes.values():

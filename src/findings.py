@@ -1,15 +1,23 @@
-"""What the results say, in words: every sentence and table of the story is computed from the rows it is about.
+"""What the results say of image and code, in words: every sentence and table is computed from the rows it is about.
 
 `results` is the table of `reports/results.csv` as a pandas DataFrame; all functions return Markdown.
 """
 
 import os
-from itertools import pairwise
-
-import numpy as np
-from sklearn.metrics import confusion_matrix
 
 from src.style import LABELS
+from src.wording import (
+    in_points,
+    latent_sizes,
+    level,
+    listed,
+    mean_over_seeds,
+    percent,
+    relative_changes,
+    sample_note,
+    spread_over_seeds,
+    with_spread,
+)
 
 FAMILIES = ("conv", "vae")
 PRIOR_COLUMN = {"test_mse": "test_mse", "accuracy_mlp": "accuracy"}
@@ -21,17 +29,17 @@ def headline(results):
         return "There are no results yet."
     lines = []
     for dataset, rows in results.groupby("dataset"):
-        mse, accuracy = _means(rows, "test_mse"), _means(rows, "accuracy_mlp")
-        sizes = _sizes(mse)
+        mse, accuracy = mean_over_seeds(rows, "test_mse"), mean_over_seeds(rows, "accuracy_mlp")
+        sizes = latent_sizes(mse)
         small, large = sizes[0], sizes[-1]
         lines.append(
-            f"**{dataset}{_sample_note(rows)}.** From {small} to {large} numbers an image, the mean squared error of "
+            f"**{dataset}{sample_note(rows)}.** From {small} to {large} numbers an image, the mean squared error of "
             f"the convolutional autoencoder falls from {mse['conv', small]:.4f} to {mse['conv', large]:.4f} "
-            f"({_percent(mse['conv', small] / mse['pca', small])} and "
-            f"{_percent(mse['conv', large] / mse['pca', large])} of what PCA leaves). The class that a classifier "
-            f"reads from those numbers alone is right in {_percent(accuracy['conv', small])} to "
-            f"{_percent(accuracy['conv', large])} of the test images, where a linear classifier on all 3,072 pixel "
-            f"values gets {_percent(_level(rows, 'pixels'))}."
+            f"({percent(mse['conv', small] / mse['pca', small])} and "
+            f"{percent(mse['conv', large] / mse['pca', large])} of what PCA leaves). The class that a classifier "
+            f"reads from those numbers alone is right in {percent(accuracy['conv', small])} to "
+            f"{percent(accuracy['conv', large])} of the test images, where a linear classifier on all 3,072 pixel "
+            f"values gets {percent(level(rows, 'pixels'))}."
         )
     return "\n\n".join(lines)
 
@@ -52,7 +60,7 @@ def data(datasets, wanted):
         )
     missing = [name for name in wanted if name not in [dataset.name for dataset in datasets]]
     if missing:
-        lines.append(f"\n**{_list(missing)} was not available and is left out.**")
+        lines.append(f"\n**{listed(missing)} was not available and is left out.**")
     return "\n".join(lines)
 
 
@@ -62,7 +70,7 @@ def effort(results):
     longest = results.loc[seconds.idxmax()]
     return (
         f"{len(results)} experiments took {seconds.sum() / 60:.0f} minutes of one core, most of them for training "
-        f"autoencoders ({_percent(results.autoencoder_seconds.sum() / seconds.sum())}); the longest was "
+        f"autoencoders ({percent(results.autoencoder_seconds.sum() / seconds.sum())}); the longest was "
         f"{longest.dataset} {longest.autoencoder} {longest.latent_dim} with {seconds.max():.0f} s."
     )
 
@@ -77,8 +85,8 @@ def training(histories, dataset):
         last = [history[-1]["val_reconstruction"] for history in runs]
         train = [history[-1]["train_reconstruction"] for history in runs]
         lines.append(
-            f"- {dataset}, {LABELS[name]}: the validation error ended {_changes(first, last)} from where it was after one "
-            f"epoch, {_changes(before, last)} from the last epoch but one, and {_changes(train, last)} from the training "
+            f"- {dataset}, {LABELS[name]}: the validation error ended {relative_changes(first, last)} from where it was after one "
+            f"epoch, {relative_changes(before, last)} from the last epoch but one, and {relative_changes(train, last)} from the training "
             f"error."
         )
     return "\n".join(lines)
@@ -88,20 +96,20 @@ def reconstruction(results, prior):
     """How much of the image survives, beside PCA and the prior work."""
     lines = []
     for dataset, rows in results.groupby("dataset"):
-        mse = _means(rows, "test_mse")
-        sizes = _sizes(mse)
+        mse = mean_over_seeds(rows, "test_mse")
+        sizes = latent_sizes(mse)
         for name in FAMILIES:
-            shares = ", ".join(_percent(mse[name, size] / mse["pca", size]) for size in sizes)
+            shares = ", ".join(percent(mse[name, size] / mse["pca", size]) for size in sizes)
             better = sum(mse[name, size] < mse["pca", size] for size in sizes)
             lines.append(
-                f"- {dataset}, {LABELS[name]}: {shares} of PCA's error at d = {_list(sizes)}; below PCA at {better} of "
+                f"- {dataset}, {LABELS[name]}: {shares} of PCA's error at d = {listed(sizes)}; below PCA at {better} of "
                 f"{len(sizes)} sizes."
             )
         known = prior[prior.dataset == dataset].set_index("latent_dim").test_mse
         beaten = [size for size in sizes if size in known and mse["conv", size] <= known[size]]
         lines.append(
             f"- {dataset}: against the prior work's convolutional autoencoder, the error of ours is lower at "
-            f"{len(beaten)} of {len(sizes)} sizes{f' (d = {_list(beaten)})' if beaten else ''}."
+            f"{len(beaten)} of {len(sizes)} sizes{f' (d = {listed(beaten)})' if beaten else ''}."
         )
     return "\n".join(lines)
 
@@ -113,65 +121,22 @@ def information(results):
         table = rows.groupby("latent_dim")[["kl_nats", "active_units", "bits_per_dim"]].mean()
         falls = (table.bits_per_dim.diff().dropna() < 0).all()
         lines.append(
-            f"- {dataset}: at d = {_list(table.index)} the code carries {_list(table.kl_nats.round(0).astype(int))} "
-            f"nats an image in {_list(table.active_units.round(0).astype(int))} active units; the bound on the code length "
-            f"of an image is {_list(f'{bits:.2f}' for bits in table.bits_per_dim)} bits a number, "
+            f"- {dataset}: at d = {listed(table.index)} the code carries {listed(table.kl_nats.round(0).astype(int))} "
+            f"nats an image in {listed(table.active_units.round(0).astype(int))} active units; the bound on the code length "
+            f"of an image is {listed(f'{bits:.2f}' for bits in table.bits_per_dim)} bits a number, "
             f"{'lower' if falls else 'not always lower'} with every larger code."
         )
     return "\n".join(lines)
-
-
-def classification(results, prior):
-    """How much of the class survives, beside the codes and the images that the study compares with."""
-    lines = []
-    for dataset, rows in results.groupby("dataset"):
-        accuracy, linear = _means(rows, "accuracy_mlp"), _means(rows, "accuracy_linear")
-        sizes = _sizes(accuracy)
-        for name in (*FAMILIES, "pca"):
-            values = ", ".join(_percent(accuracy[name, size]) for size in sizes)
-            lines.append(f"- {dataset}, {LABELS[name]}: {values} at d = {_list(sizes)}.")
-        steps = [
-            f"{100 * (accuracy['conv', b] - accuracy['conv', a]):+.1f} points from {a} to {b}"
-            for a, b in pairwise(sizes)
-        ]
-        lines.append(
-            f"- {dataset}: more numbers are worth {', '.join(steps)} to the classifier on the convolutional code."
-        )
-        size = sizes[-1]
-        lines.append(
-            f"- {dataset}: at d = {size} a linear classifier reads {_percent(linear['conv', size])} from the "
-            f"convolutional code, the MLP {_percent(accuracy['conv', size])}; from all pixels the linear classifier "
-            f"reads {_percent(_level(rows, 'pixels'))}, from the 8x4x4 code {_percent(_level(rows, 'spatial'))}, and "
-            f"{_percent(_level(rows, 'spatial_finetuned'))} once its encoder has seen labels."
-        )
-        known = prior[prior.dataset == dataset].dropna().set_index("latent_dim").accuracy
-        gains = [f"{100 * (accuracy['conv', s] - known[s]):+.1f}" for s in sizes if s in known]
-        if gains:
-            lines.append(f"- {dataset}: against the prior work's classifiers, {', '.join(gains)} points.")
-    return "\n".join(lines)
-
-
-def confusions(dataset, truth, predicted, names, count=3):
-    """The classes that are told apart best and worst, and the pairs most often mistaken for each other."""
-    shares = confusion_matrix(truth, predicted, labels=range(len(names)), normalize="true")
-    order = shares.diagonal().argsort()
-    mistakes = shares * (1 - np.eye(len(names)))
-    worst = [np.unravel_index(i, shares.shape) for i in mistakes.ravel().argsort()[::-1][:count]]
-    pairs = ", ".join(f"{names[a]} for {names[b]} ({_percent(mistakes[a, b])})" for a, b in worst)
-    return (
-        f"- {dataset}: recognised best is {names[order[-1]]} ({_percent(shares[order[-1], order[-1]])}), worst "
-        f"{names[order[0]]} ({_percent(shares[order[0], order[0]])}); most often taken for another: {pairs}."
-    )
 
 
 def trade_offs(results):
     """What one family has over the other, as measured."""
     lines = []
     for dataset, rows in results.groupby("dataset"):
-        mse, accuracy = _means(rows, "test_mse"), _means(rows, "accuracy_mlp")
-        seconds = _means(rows, "autoencoder_seconds")
-        sizes = _sizes(mse)
-        more = _changes([mse["conv", size] for size in sizes], [mse["vae", size] for size in sizes])
+        mse, accuracy = mean_over_seeds(rows, "test_mse"), mean_over_seeds(rows, "accuracy_mlp")
+        seconds = mean_over_seeds(rows, "autoencoder_seconds")
+        sizes = latent_sizes(mse)
+        more = relative_changes([mse["conv", size] for size in sizes], [mse["vae", size] for size in sizes])
         points = [100 * (accuracy["vae", size] - accuracy["conv", size]) for size in sizes]
         slower = [seconds["vae", size] / seconds["conv", size] for size in sizes]
         lines.append(
@@ -182,19 +147,35 @@ def trade_offs(results):
     return "\n".join(lines)
 
 
-def baselines(results):
-    """How far the autoencoders are from what needs none."""
+def denoising(errors, results):
+    """What noise in training buys on noisy images, and what it costs on clean ones and in accuracy."""
     lines = []
-    for dataset, rows in results.groupby("dataset"):
-        mlp = _means(rows, "accuracy_mlp")
-        sizes = _sizes(mlp)
-        points = [100 * (mlp["conv", size] - mlp["pca", size]) for size in sizes]
-        spatial = rows[rows.autoencoder == "spatial"].iloc[0]
+    mlp = results.groupby(["dataset", "autoencoder", "latent_dim"]).accuracy_mlp.mean()
+    for dataset, rows in errors.groupby("dataset"):
+        mse = rows.set_index(["autoencoder", "noise", "latent_dim"]).mse
+        levels, sizes = sorted(rows.noise.unique()), sorted(rows.latent_dim.unique())
+        changes = [
+            relative_changes(mse["conv", level].loc[sizes], mse["denoising", level].loc[sizes])
+            for level in (levels[0], levels[-1])
+        ]
+        points = [100 * (mlp[dataset, "denoising", size] - mlp[dataset, "conv", size]) for size in sizes]
         lines.append(
-            f"- {dataset}: the same MLP reads {min(points):+.1f} to {max(points):+.1f} points from the convolutional code "
-            f"beside PCA's at the same size. The 8x4x4 code of {spatial.latent_dim} numbers leaves an error of "
-            f"{spatial.test_mse:.4f}, where the convolutional autoencoder leaves "
-            f"{_means(rows, 'test_mse')['conv', sizes[-1]]:.4f} with {sizes[-1]} numbers."
+            f"- {dataset}: beside the convolutional autoencoder, the error of the denoising one is {changes[0]} on clean "
+            f"images and {changes[1]} at a noise of {levels[-1]:g}; the MLP reads {in_points(points)} points from its code at "
+            f"d = {listed(sizes)}."
+        )
+    return "\n".join(lines)
+
+
+def search(trials):
+    """What the search on the validation split says of the choices that were made."""
+    lines = []
+    for (what, size), rows in trials.dropna(subset="val_accuracy").groupby(["what", "latent_dim"]):
+        best, taken = rows.loc[rows.val_accuracy.idxmax()], rows[rows.setting.str.contains("(taken)", regex=False)]
+        beside = f"; what was taken has {percent(taken.val_accuracy.max())}" if len(taken) else ""
+        lines.append(
+            f"- {what}, d = {size}: of {len(rows)} trials the highest validation accuracy, {percent(best.val_accuracy)}, is "
+            f"that of: {best.setting} ({best.autoencoder}){beside}."
         )
     return "\n".join(lines)
 
@@ -206,10 +187,10 @@ def limits(results, settings):
     spread = "; with one seed nothing is said about the spread between seeds" if len(seeds) == 1 else ""
     return (
         f"They rest on {int(codes.train_images.max()):,} training images, {settings.train.epochs} epochs for an "
-        f"autoencoder and {settings.classifier.epochs} for a classifier, and {'seed' if len(seeds) == 1 else 'seeds'} {_list(seeds)}{spread}. They were "
+        f"autoencoder and {settings.mlp.epochs} for the MLP, and {'seed' if len(seeds) == 1 else 'seeds'} {listed(seeds)}{spread}. They were "
         f"computed on {os.cpu_count()} cores, one experiment a core, and on another processor the last digits differ. "
-        "The classifier is one kind of reader: a stronger one may find more in the same code. The test images were "
-        "used for the reported numbers alone; every choice was made on the validation images."
+        "A reader that is stronger still may find more in the same code. The test images were used for the reported "
+        "numbers alone; every choice was made on the validation images."
     )
 
 
@@ -220,44 +201,14 @@ def results_table(results, prior):
     for column, label, text in (("test_mse", "MSE", "{:.4f}"), ("accuracy_mlp", "accuracy", "{:.1f} %")):
         for dataset, rows in results.groupby("dataset"):
             scale = 100 if column == "accuracy_mlp" else 1
-            means = scale * _means(rows, column)
-            for name in (*FAMILIES, "pca"):
-                cells = [text.format(means[name, size]) for size in sizes]
+            means, spread = scale * mean_over_seeds(rows, column), scale * spread_over_seeds(rows, column)
+            for name in (*FAMILIES, "denoising", "pca"):
+                if name not in means.index:
+                    continue
+                cells = [with_spread(text, means[name, size], spread[name, size]) for size in sizes]
                 lines.append(f"| {dataset} {label}, {LABELS[name]} | {' | '.join(cells)} |")
             known = scale * prior[prior.dataset == dataset].set_index("latent_dim")[PRIOR_COLUMN[column]].dropna()
             if len(known):
                 cells = [text.format(known[size]) if size in known else "" for size in sizes]
                 lines.append(f"| {dataset} {label}, {LABELS['prior work']} | {' | '.join(cells)} |")
     return "\n".join(lines)
-
-
-def _means(rows, column):
-    """Means over seeds by autoencoder and latent size."""
-    return rows.groupby(["autoencoder", "latent_dim"])[column].mean()
-
-
-def _sizes(means):
-    return sorted(means["conv"].index)
-
-
-def _level(rows, name):
-    """A baseline's accuracy where it has one latent size only."""
-    return rows[rows.autoencoder == name].accuracy_linear.mean()
-
-
-def _sample_note(rows):
-    return ", on the embedded SAMPLE only" if rows.is_sample.any() else ""
-
-
-def _percent(share):
-    return f"{100 * share:.1f} %"
-
-
-def _changes(before, after):
-    """The smallest and the largest relative change, signed."""
-    changes = [100 * (b / a - 1) for a, b in zip(before, after, strict=True)]
-    return f"{min(changes):+.1f} to {max(changes):+.1f} %"
-
-
-def _list(values):
-    return ", ".join(map(str, values))

@@ -3,9 +3,16 @@
 import numpy as np
 import torch
 
-from src.autoencoder import bits_per_dimension, kl_divergence
-from src.classifier import evaluate_classifier, train_classifier, train_linear_classifier
-from src.train import encode_images, evaluate, image_batches, reconstruction_errors
+from src.autoencoder import MAX_LATENT_DIM, bits_per_dimension, kl_divergence
+from src.classifier import (
+    evaluate_classifier,
+    train_classifier,
+    train_decoder_classifier,
+    train_linear_classifier,
+    train_neighbours,
+)
+from src.train import code_views, encode_images, evaluate, image_batches, reconstruction_errors
+from src.utils import add_noise
 
 ACTIVE_NATS = 0.01  # a unit whose mean divergence from the prior is above this counts as carrying information
 
@@ -35,19 +42,46 @@ def measure_information(model, dataset):
     }
 
 
-def read_code(model, dataset, config, seed):
-    """Train both readers on the codes of the training images and their mirror images; score them on the test codes."""
-    (images, labels), (test, test_labels) = dataset.split("train"), dataset.split("test")
-    n_classes = len(dataset.classes)
-    codes, test_codes = encode_images(model, images), encode_images(model, test)
-    mirrored = encode_images(model, images[:, :, ::-1])
-    linear = train_linear_classifier(codes, labels)
-    both = np.concatenate([codes, mirrored]), np.concatenate([labels, labels])
-    scores = evaluate_classifier(train_classifier(*both, n_classes, config, seed), test_codes, test_labels)
+@torch.no_grad()
+def noisy_errors(model, images, levels, seed=0):
+    """The mean squared error against clean uint8 images (N, 32, 32, 3) of what is rebuilt from noisy ones.
+
+    `levels` are standard deviations of the noise on pixels in [0, 1]; returns a dict a level: `noise` and `mse`.
+    """
+    rows = []
+    for level in levels:
+        torch.manual_seed(seed)  # the same noise for every model
+        sums = 0.0
+        for x in image_batches(model, images):
+            sums += (model.decode(model.encode(add_noise(x, level))) - x).square().mean((1, 2, 3)).sum().item()
+        rows.append({"noise": level, "mse": sums / len(images)})
+    return rows
+
+
+def read_code(model, dataset, settings, seed=0, convolutions=False):
+    """Let readers from weak to strong learn the class from the codes of the training images; score them on the test's.
+
+    The two networks see a new view of every image each epoch, moved and mirrored before it is encoded. Returns the
+    row and the test predictions of the multilayer perceptron. With `convolutions` the slowest reader, which looks
+    through the decoder, is among them.
+    """
+    (images, labels), (test, truth) = dataset.split("train"), dataset.split("test")
+    codes, test_codes, n_classes = encode_images(model, images), encode_images(model, test), len(dataset.classes)
+    if model.latent_dim > MAX_LATENT_DIM:  # the pixels themselves: several views at a time would fill the memory
+        views = code_views(model, images, settings.mlp.epochs, seed)
+    else:
+        views = list(code_views(model, images, settings.views, seed))
+    scores = evaluate_classifier(train_classifier(views, labels, n_classes, settings.mlp, seed), test_codes, truth)
     row = {
-        "accuracy_linear": linear.score(test_codes, test_labels),
+        "accuracy_linear": train_linear_classifier(codes, labels, model.linear_penalty).score(test_codes, truth),
+        "accuracy_knn": train_neighbours(codes, labels).score(test_codes, truth),
         "accuracy_mlp": scores["accuracy"],
         "top5_mlp": scores["top5"],
         "macro_f1_mlp": scores["macro_f1"],
     }
+    if convolutions:
+        if model.latent_dim > MAX_LATENT_DIM:
+            views = code_views(model, images, settings.convolutions.epochs, seed)
+        reader = train_decoder_classifier(model, views, labels, n_classes, settings.convolutions, seed)
+        row["accuracy_conv"] = evaluate_classifier(reader, test_codes, truth)["accuracy"]
     return row, scores["predictions"]

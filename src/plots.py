@@ -8,13 +8,19 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.lines import Line2D
 from matplotlib.ticker import NullFormatter
-from sklearn.metrics import confusion_matrix
 
-from src.cifar import CLASSES
-from src.style import COLOURS, LABELS, LINES, MARKERS, MSE_LABEL, show_image
+from src.latent_plots import image_grid
+from src.style import COLOURS, LABELS, LINES, MARKERS, MSE_LABEL
 
 CODES = ("pca", "conv", "vae")
-WEIGHTS = {"conv": {"ms": 7, "lw": 2.4}, "vae": {"ms": 4, "lw": 1.2}, "pca": {"ms": 5, "lw": 1.4}}  # none hides another
+BOUNDS = ("random", "supervised")
+WEIGHTS = {  # none hides another
+    "conv": {"ms": 7, "lw": 2.4},
+    "vae": {"ms": 4, "lw": 1.2},
+    "pca": {"ms": 5, "lw": 1.4},
+    "random": {"ms": 5, "lw": 1.0},
+    "supervised": {"ms": 8, "lw": 1.0},
+}
 VAE_TERMS = {"kl": "VAE: KL divergence", "total": "VAE: objective, up to a constant"}
 
 
@@ -58,17 +64,17 @@ def summarise(results, value):
     return groups.agg(["mean", "std"]).fillna({"std": 0}).reset_index()
 
 
-def _against_latent_size(ax, summary, dataset, names, scale=1.0):
+def against_latent_size(ax, summary, dataset, names, scale=1.0):
     """A line an autoencoder, with the standard deviation over seeds as error bars."""
     for name in names:
         rows = summary[(summary.dataset == dataset) & (summary.autoencoder == name)]
         style = {"color": COLOURS[name], "marker": MARKERS[name], "ls": LINES[dataset], "capsize": 2}
         style |= WEIGHTS[name]
         ax.errorbar(rows.latent_dim, scale * rows["mean"], scale * rows["std"], label=LABELS[name], **style)
-    _latent_axis(ax, sorted(summary[summary.autoencoder.isin(names)].latent_dim.unique()))
+    latent_axis(ax, sorted(summary[summary.autoencoder.isin(names)].latent_dim.unique()))
 
 
-def _latent_axis(ax, sizes):
+def latent_axis(ax, sizes):
     ax.set_xscale("log")
     ax.set_xticks(sizes, [str(size) for size in sizes])
     ax.xaxis.set_minor_formatter(NullFormatter())
@@ -85,8 +91,8 @@ def reconstruction_error(results, prior):
     share[["mean", "std"]] *= (100 / share.pca).to_numpy()[:, None]
     prior = prior.set_index(["dataset", "latent_dim"]).test_mse
     for dataset in results.dataset.unique():
-        _against_latent_size(axes[0], summary, dataset, CODES)
-        _against_latent_size(axes[1], share, dataset, ("conv", "vae"))
+        against_latent_size(axes[0], summary, dataset, CODES)
+        against_latent_size(axes[1], share, dataset, ("conv", "vae"))
         for ax, values in ((axes[0], prior[dataset]), (axes[1], 100 * prior[dataset] / pca[dataset])):
             ax.plot(
                 values, ls=LINES[dataset], marker="x", lw=0.8, color=COLOURS["prior work"], label=LABELS["prior work"]
@@ -96,11 +102,11 @@ def reconstruction_error(results, prior):
     axes[1].axhline(100, color=COLOURS["pca"], lw=1, ls=":", label="PCA")
     axes[1].set(title="the same, as a share of PCA's", ylabel="share of PCA's error (%)")
     for ax in axes:
-        _legend(ax, results.dataset.unique())
+        legend_of_models(ax, results.dataset.unique())
     return figure
 
 
-def _legend(ax, datasets, **where):
+def legend_of_models(ax, datasets, **where):
     """Each model once, in its colour; then, where there are several data sets, what their line styles mean."""
     handles = dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
     if len(datasets) > 1:
@@ -108,49 +114,29 @@ def _legend(ax, datasets, **where):
     ax.legend(handles.values(), handles.keys(), fontsize=8, **where)
 
 
-def classifier_accuracy(results, prior, confusions):
-    """MLP accuracy on test codes against latent size with its baselines, and who is taken for whom.
+def denoising(errors):
+    """Error of the rebuilt image against the clean one, for test images with more and more noise.
 
-    `confusions` maps a data set to true and predicted labels and the names of the classes, for the largest conv code.
+    `errors` has a row for every `dataset`, `autoencoder`, `latent_dim` and `noise` with the error in `mse`.
     """
-    datasets = list(results.dataset.unique())
-    size = (5.6 * len(datasets), 11.5)
-    figure, axes = plt.subplots(2, len(datasets), figsize=size, height_ratios=(1, 1.45), squeeze=False)
-    for (top, bottom), dataset in zip(axes.T, datasets, strict=True):
-        _accuracy_panel(top, results[results.dataset == dataset], prior[prior.dataset == dataset], dataset)
-        confusion(bottom, *confusions[dataset])
-        size = results[results.autoencoder == "conv"].latent_dim.max()
-        bottom.set_title(f"{dataset}: {LABELS['conv']}, d = {size}")
+    datasets, sizes = errors.dataset.unique(), sorted(errors.latent_dim.unique())
+    figure, axes = plt.subplots(
+        len(datasets), len(sizes), figsize=(2.7 * len(sizes), 2.5 * len(datasets) + 0.8), squeeze=False, sharex=True
+    )
+    for line, dataset in zip(axes, datasets, strict=True):
+        for ax, size in zip(line, sizes, strict=True):
+            for name in errors.autoencoder.unique():
+                rows = errors[(errors[["dataset", "autoencoder", "latent_dim"]] == [dataset, name, size]).all(axis=1)]
+                style = {"color": COLOURS[name], "marker": MARKERS[name], "ls": LINES[dataset], "ms": 4}
+                ax.plot(rows.noise, rows.mse, label=LABELS[name], **style)
+            ax.set_title(f"{dataset}, d = {size}", fontsize=10)
+            ax.set_ylim(0, 1.05 * errors[(errors.dataset == dataset) & (errors.latent_dim == size)].mse.max())
+        line[0].set_ylabel("squared error\nagainst the clean image")
+    for ax in axes[-1]:
+        ax.set_xlabel("noise on the input (std)")
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    figure.suptitle("Rebuilding clean images from noisy ones")
     return figure
-
-
-def _accuracy_panel(ax, results, prior, dataset):
-    _against_latent_size(ax, summarise(results, "accuracy_mlp").dropna(), dataset, CODES, scale=100)
-    if prior.accuracy.notna().any():
-        ax.plot(prior.latent_dim, 100 * prior.accuracy, "x", color=COLOURS["prior work"], label=LABELS["prior work"])
-    for name in ("pixels", "spatial", "spatial_finetuned"):
-        level = 100 * results[results.autoencoder == name].accuracy_linear.mean()
-        ax.axhline(level, color=COLOURS[name], ls=":", label=f"{LABELS[name]} ({level:.1f} %)")
-    chance = 100 / len(CLASSES[dataset])
-    ax.axhline(chance, color="#999999", ls=":", label=f"chance ({chance:.0f} %)")
-    ax.set(title=f"{dataset}: a classifier (MLP) on the code", ylabel="test accuracy (%)")
-    ax.set_ylim(0)
-    _legend(ax, [dataset], loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2)
-
-
-def confusion(ax, truth, predicted, names):
-    """A confusion matrix: of the images of each class (row), the share in per cent taken for each class (column)."""
-    matrix = 100 * confusion_matrix(truth, predicted, labels=np.arange(len(names)), normalize="true")
-    ax.imshow(matrix, cmap="Blues", vmin=0, vmax=100)
-    smallest = len(names) / 10  # what is left out of the picture would be too many small numbers
-    for row, column in zip(*np.nonzero(matrix >= smallest), strict=True):
-        colour = "white" if matrix[row, column] > 55 else "#222222"
-        text = f"{matrix[row, column]:.0f}"
-        ax.text(column, row, text, ha="center", va="center", fontsize=100 / (len(names) + 2), color=colour)
-    ax.set_xticks(range(len(names)), names, rotation=90, fontsize=8)
-    ax.set_yticks(range(len(names)), names, fontsize=8)
-    ax.grid(False)
-    ax.set(xlabel=f"predicted class (%, from {smallest:.0f} up)", ylabel="true class")
 
 
 def reconstructions(originals, rebuilt, dataset):
@@ -159,10 +145,4 @@ def reconstructions(originals, rebuilt, dataset):
     for (name, size), images in rebuilt.items():
         error = np.square(images - originals / 255).mean()
         rows[f"{LABELS[name]}, d = {size}\nMSE {error:.4f}"] = images
-    figure, axes = plt.subplots(len(rows), len(originals), figsize=(0.78 * len(originals) + 1.9, 0.8 * len(rows)))
-    for (label, images), line in zip(rows.items(), axes, strict=True):
-        for ax, image in zip(line, images, strict=True):
-            show_image(ax, image)
-        line[0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize=9)
-    figure.suptitle(f"{dataset}: test images, and what is left of them (MSE of these {len(originals)} images)")
-    return figure
+    return image_grid(rows, f"{dataset}: test images, and what is left of them (MSE of these {len(originals)} images)")

@@ -7,23 +7,44 @@ from src.utils import REPORTS_DIR, atomic_path
 COLOURS = {
     "conv": "#1f77b4",
     "vae": "#d95f02",
+    "denoising": "#d6277e",
     "pca": "#444444",
     "pixels": "#2a9d4a",
+    "random": "#a0a0a0",
+    "supervised": "#c0392b",
     "spatial": "#8e5bb5",
     "spatial_finetuned": "#c08fd8",
+    "masked": "#17a2b8",
+    "detail": "#7f8c1d",
+    "luminance": "#8c6d5a",
+    "contrastive": "#5b4bc4",
     "prior work": "#b8860b",
 }
 LABELS = {
     "conv": "convolutional AE",
     "vae": "variational AE",
+    "denoising": "denoising AE",
     "pca": "PCA",
-    "pixels": "raw pixels, linear",
-    "spatial": "8x4x4 code, frozen, linear",
+    "pixels": "raw pixels",
+    "random": "random encoder (floor)",
+    "supervised": "supervised encoder (ceiling)",
+    "spatial": "8x4x4 code, frozen",
     "spatial_finetuned": "8x4x4 code, fine-tuned",
+    "masked": "masked AE",
+    "detail": "detail-weighted AE",
+    "luminance": "luminance-weighted AE",
+    "contrastive": "contrastive AE",
     "prior work": "prior work, conv",
 }
+READERS = {
+    "accuracy_linear": "linear",
+    "accuracy_knn": "k nearest neighbours",
+    "accuracy_mlp": "MLP",
+    "accuracy_conv": "convolutions through the decoder",
+}
+READER_MARKERS = dict(zip(READERS, "^vos", strict=True))
 LINES = {"CIFAR10": "-", "CIFAR100": "--"}
-MARKERS = {"conv": "o", "vae": "s", "pca": "^"}
+MARKERS = {"conv": "o", "vae": "s", "pca": "^", "denoising": "D", "random": "v", "supervised": "*"}
 MSE_LABEL = "squared error, pixels in [0, 1]"
 
 RC = {

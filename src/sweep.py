@@ -13,11 +13,12 @@ import torch
 from tqdm import tqdm
 
 from src.autoencoder import AUTOENCODERS, PIXELS, VariationalAutoencoder, check_latent_dim
-from src.baseline import PIXELS_C, SPATIAL_DIM, PCACode, SpatialAutoencoder, fine_tune, flat_pixels, predict_images
+from src.baseline import BASELINES, SPATIAL_DIM, fine_tune, train_supervised
 from src.cifar import CLASSES
-from src.classifier import ClassifierConfig, train_linear_classifier
+from src.classifier import CONVOLUTIONS, MLP, ClassifierConfig
 from src.data_loader import load_dataset
 from src.measure import measure_information, measure_reconstruction, read_code
+from src.objectives import OBJECTIVES
 from src.train import TrainConfig, train_autoencoder
 from src.utils import MODELS_DIR, REPORTS_DIR, atomic_path, one_thread, seed_everything
 
@@ -33,7 +34,10 @@ class Settings:
     """What all experiments of a study have in common; a change of any of it makes them run again."""
 
     train: TrainConfig = TrainConfig()
-    classifier: ClassifierConfig = ClassifierConfig()
+    baseline: TrainConfig = TrainConfig(epochs=5)  # those baselines that start from nothing or learn from labels
+    views: int = 8  # of each training image, for the readers that are networks
+    mlp: ClassifierConfig = MLP
+    convolutions: ClassifierConfig = CONVOLUTIONS
 
 
 @dataclass(frozen=True)
@@ -49,14 +53,22 @@ class Experiment:
     seed: int = 0
 
     def __post_init__(self):
-        for value, known in ((self.dataset, CLASSES), (self.autoencoder, RUNNERS)):
+        for value, known in ((self.dataset, CLASSES), (self.autoencoder, CODES)):
             if value not in known:
                 raise ValueError(f"unknown {value!r} in {self}: choose one of {', '.join(known)}")
-        if self.autoencoder in CODES:
+        if self.autoencoder != "pixels":
             check_latent_dim(self.latent_dim)
 
     def __str__(self):
         return f"{self.dataset} {self.autoencoder} {self.latent_dim} seed {self.seed}"
+
+    @property
+    def has_conv_reader(self):
+        """Whether the slowest reader is due: of the conv code at every size, of some others at the largest."""
+        largest = self.latent_dim in (100, PIXELS)
+        if self.autoencoder == "conv":
+            return self.seed == 0 or largest
+        return self.autoencoder in ("vae", "pca", "pixels") and self.seed == 0 and largest
 
     def path(self, sample=False):
         """Where the experiment's checkpoint is kept."""
@@ -76,6 +88,11 @@ def baselines(datasets, latent_dims, seeds=(0,)):
         + grid(datasets, ["pixels"], [PIXELS], seeds)
         + grid(datasets, ["spatial", "spatial_finetuned"], [SPATIAL_DIM], seeds)
     )
+
+
+def bounds(datasets, latent_dims, seeds=(0,)):
+    """The floor and the ceiling of what can be read at each latent size: an encoder untaught, and taught with labels."""
+    return grid(datasets, ["random", "supervised"], latent_dims, seeds)
 
 
 def run_sweep(experiments, n_jobs=-1, sample=False, settings=Settings()):
@@ -102,7 +119,7 @@ def run_experiment(experiment, sample=False, settings=Settings()):
     dataset = load_dataset(experiment.dataset, download=False, sample=sample)
     seed_everything(experiment.seed)
     with one_thread():
-        model, row, history, predictions = RUNNERS[experiment.autoencoder](experiment, dataset, settings)
+        model, row, history, predictions = _learn_and_read(experiment, dataset, settings)
     row = asdict(experiment) | row
     row |= {"is_sample": dataset.is_sample, "train_images": len(dataset.split("train")[0])}
     outcome = {
@@ -110,7 +127,7 @@ def run_experiment(experiment, sample=False, settings=Settings()):
         "row": {column: _plain(row.get(column)) for column in COLUMNS},
         "history": history,
         "predictions": torch.from_numpy(predictions),
-        "state": {key: value.cpu() for key, value in model.state_dict().items()} if model else {},
+        "state": {key: value.cpu() for key, value in model.state_dict().items()},
     }
     with atomic_path(experiment.path(sample)) as path:
         torch.save(outcome, path)
@@ -158,61 +175,40 @@ def write_rows(rows, sample=False):
         table.to_csv(temporary, index=False)
 
 
-def _run_code(experiment, dataset, settings):
-    """An autoencoder, PCA included: learn the code, measure it, read the class from it."""
+def _learn_and_read(experiment, dataset, settings):
+    """Learn the code, measure it, read the class from it."""
     start = time.perf_counter()
-    model = CODES[experiment.autoencoder](experiment.latent_dim)
-    history = train_autoencoder(model, dataset, settings.train, experiment.seed, progress=False)
-    trained = time.perf_counter()
-    row = measure_reconstruction(model, dataset)
+    model, history = _learn(experiment, dataset, settings)
+    learnt = time.perf_counter()
+    row = {} if experiment.autoencoder in UNABLE_TO_DECODE else measure_reconstruction(model, dataset)
     if isinstance(model, VariationalAutoencoder):
         row |= measure_information(model, dataset)
     start_reading = time.perf_counter()
-    scores, predictions = read_code(model, dataset, settings.classifier, experiment.seed)
+    scores, predictions = read_code(model, dataset, settings, experiment.seed, experiment.has_conv_reader)
     row |= scores | {
         "epochs": len(history),
         "parameters": sum(p.numel() for p in model.parameters()),
-        "autoencoder_seconds": trained - start,
+        "autoencoder_seconds": learnt - start,
         "classifier_seconds": time.perf_counter() - start_reading,
     }
     return model, row, history, predictions
 
 
-def _run_pixels(experiment, dataset, settings):
-    """Logistic regression on the pixels themselves."""
-    start = time.perf_counter()
-    (images, labels), (test, test_labels) = dataset.split("train"), dataset.split("test")
-    linear = train_linear_classifier(flat_pixels(images), labels, PIXELS_C)
-    predictions = linear.predict(flat_pixels(test))
-    row = {
-        "epochs": 0,
-        "accuracy_linear": np.mean(predictions == test_labels),
-        "classifier_seconds": time.perf_counter() - start,
-    }
-    return None, row, [], predictions
+def _learn(experiment, dataset, settings):
+    """The trained model of an experiment and its history."""
+    name, seed = experiment.autoencoder, experiment.seed
+    if name == "supervised":
+        return train_supervised(experiment.latent_dim, dataset, settings.baseline, seed), []
+    model = CODES[name](experiment.latent_dim)
+    config = settings.baseline if name.startswith("spatial") else settings.train
+    history = train_autoencoder(model, dataset, config, seed, progress=False)
+    if name == "spatial_finetuned":
+        model = fine_tune(model, dataset, config, seed).autoencoder
+    return model, history
 
 
-def _run_fine_tuned(experiment, dataset, settings):
-    """The spatial autoencoder's encoder, trained on with labels under a softmax layer."""
-    start = time.perf_counter()
-    model = SpatialAutoencoder(experiment.latent_dim)
-    history = train_autoencoder(model, dataset, settings.train, experiment.seed, progress=False)
-    trained = time.perf_counter()
-    tuned = fine_tune(model, dataset, settings.train, experiment.seed)
-    test, test_labels = dataset.split("test")
-    predictions = predict_images(tuned, test).argmax(1)
-    row = {
-        "epochs": len(history),
-        "parameters": sum(p.numel() for p in tuned.parameters()),
-        "accuracy_linear": np.mean(predictions == test_labels),
-        "autoencoder_seconds": trained - start,
-        "classifier_seconds": time.perf_counter() - trained,
-    }
-    return None, row, history, predictions
-
-
-CODES = AUTOENCODERS | {code.name: code for code in (PCACode, SpatialAutoencoder)}
-RUNNERS = dict.fromkeys(CODES, _run_code) | {"pixels": _run_pixels, "spatial_finetuned": _run_fine_tuned}
+CODES = AUTOENCODERS | OBJECTIVES | BASELINES
+UNABLE_TO_DECODE = ("random", "supervised", "pixels", "spatial_finetuned")  # or of which a reconstruction says nothing
 
 
 def _plain(value):

@@ -47,6 +47,11 @@ def _cpu_has_bfloat16():
     return any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
 
 
+def add_noise(x, std):
+    """`x`, a float batch in [0, 1], with normal noise of standard deviation `std` on every number, clipped to [0, 1]."""
+    return (x + std * torch.randn_like(x)).clamp(0, 1)
+
+
 @contextmanager
 def atomic_path(path):
     """Yield a temporary path beside `path` that takes its place when the block ends well, and vanishes when not."""

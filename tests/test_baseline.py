@@ -8,12 +8,14 @@ from src.baseline import (
     PRIOR_WORK,
     FineTunedClassifier,
     PCACode,
+    PixelCode,
+    RandomEncoder,
     SpatialAutoencoder,
     fine_tune,
-    flat_pixels,
-    predict_images,
+    train_supervised,
 )
-from src.train import TrainConfig, reconstruction_errors
+from src.classifier import train_linear_classifier
+from src.train import TrainConfig, encode_images, reconstruction_errors, train_autoencoder
 
 
 def test_pca_errs_less_with_every_component_and_is_exact_with_all(tiny):
@@ -38,9 +40,17 @@ def test_fine_tuning_trains_a_copy_and_reads_labels(tiny):
     tuned = fine_tune(model, tiny, TrainConfig(epochs=12, batch_size=32))
     assert all(torch.equal(before[key], value) for key, value in model.state_dict().items())
     assert not torch.equal(tuned.autoencoder.encoder[0].weight, model.encoder[0].weight)
-    logits = predict_images(tuned, tiny.x_test)
-    assert logits.shape == (100, 10)
-    assert np.mean(logits.argmax(1) == tiny.y_test) > 0.3
+
+
+def test_labels_make_a_better_code_than_chance_does(tiny):
+    torch.manual_seed(0)
+    floor, ceiling = RandomEncoder(2), train_supervised(2, tiny, TrainConfig(epochs=30, batch_size=32))
+    assert train_autoencoder(floor, tiny, TrainConfig(epochs=1)) == []
+    (images, labels), scores = tiny.split("train"), []
+    for model in (floor, ceiling):
+        reader = train_linear_classifier(encode_images(model, images), labels)
+        scores.append(reader.score(encode_images(model, tiny.x_test), tiny.y_test))
+    assert scores[1] > scores[0]
 
 
 def test_the_softmax_layer_has_a_logit_a_class(tiny100):
@@ -48,9 +58,10 @@ def test_the_softmax_layer_has_a_logit_a_class(tiny100):
 
 
 def test_pixels_keep_everything(tiny):
-    pixels = flat_pixels(tiny.x_test)
-    assert pixels.dtype == np.float32 and pixels.shape == (100, 3072)
-    assert np.array_equal(np.round(pixels * 255).reshape(tiny.x_test.shape), tiny.x_test)
+    model = PixelCode()
+    codes = encode_images(model, tiny.x_test)
+    assert codes.dtype == np.float32 and codes.shape == (100, 3072)
+    assert reconstruction_errors(model, tiny.x_test).max() == 0
 
 
 def test_the_prior_work_is_quoted_for_every_pair():

@@ -12,9 +12,13 @@ from src.classifier import (
     per_class_report,
     predict_logits,
     train_classifier,
+    train_decoder_classifier,
     train_linear_classifier,
+    train_neighbours,
 )
 from src.measure import read_code
+from src.sweep import Settings
+from src.train import encode_images
 
 QUICK = ClassifierConfig(epochs=5, batch_size=64)
 
@@ -41,7 +45,7 @@ def test_it_learns_any_number_of_classes(n_classes):
 def test_the_encoder_does_not_move_while_classifiers_train(name, tiny):
     model = build_autoencoder(name, 5)
     before = copy.deepcopy(model.state_dict())
-    read_code(model, tiny, QUICK, seed=0)
+    read_code(model, tiny, Settings(views=2, mlp=QUICK, convolutions=QUICK), convolutions=True)
     assert all(torch.equal(before[key], value) for key, value in model.state_dict().items())
     assert all(parameter.grad is None for parameter in model.parameters())
 
@@ -72,6 +76,31 @@ def test_a_class_that_never_occurs_is_no_obstacle():
 def test_the_linear_reader_learns():
     (z, y), (test_z, test_y) = blobs(5), blobs(5, seed=1)
     assert train_linear_classifier(z, y).score(test_z, test_y) > 0.9
+
+
+def test_the_nearest_neighbours_learn():
+    (z, y), (test_z, test_y) = blobs(5), blobs(5, seed=1)
+    assert train_neighbours(z, y).score(test_z, test_y) > 0.9
+
+
+def test_the_convolutional_reader_sees_the_code_alone_and_learns(tiny):
+    model = build_autoencoder("conv", 20)
+    images, labels = tiny.split("train")
+    model.prepare(images)
+    reader = train_decoder_classifier(model, encode_images(model, images), labels, 10, ClassifierConfig(30, 32))
+    codes, decoded = encode_images(model, tiny.x_test), model.decode(torch.zeros(1, 20))
+    assert evaluate_classifier(reader, codes, tiny.y_test)["accuracy"] > 0.5
+    assert torch.equal(reader.decoder.decode(torch.zeros(1, 20)), decoded)
+    assert not any(parameter.requires_grad for parameter in reader.decoder.parameters())
+
+
+def test_a_list_of_views_starts_over_and_a_generator_must_last():
+    z, y = blobs(3)
+    listed = train_classifier([z, z + 1], y, 3, ClassifierConfig(4, 64)).state_dict()
+    written_out = train_classifier([z, z + 1, z, z + 1], y, 3, ClassifierConfig(4, 64)).state_dict()
+    assert all(torch.equal(listed[key], written_out[key]) for key in listed)
+    with pytest.raises(ValueError, match="4 epochs need as many views of the images; there were only 2"):
+        train_classifier(iter([z, z + 1]), y, 3, ClassifierConfig(4, 64))
 
 
 def test_the_report_has_a_row_a_class():

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from src import findings
+from src import class_findings, findings, latent_findings
 from src.baseline import PRIOR_WORK
 from src.sweep import Settings
 from src.utils import ROOT
@@ -41,7 +41,7 @@ def test_the_bound_is_said_to_fall_only_if_it_does(results):
 
 
 def test_classification_quotes_codes_baselines_and_the_prior_work(results):
-    text = findings.classification(results, PRIOR_WORK)
+    text = class_findings.classification(results, PRIOR_WORK)
     assert "CIFAR10, convolutional AE: 40.0 %, 45.0 %, 50.0 %, 55.0 %" in text
     assert "+5.0 points from 10 to 20, +5.0 points from 20 to 50" in text
     assert "+0.7, +0.0, +1.1, +4.7 points" in text
@@ -51,7 +51,7 @@ def test_classification_quotes_codes_baselines_and_the_prior_work(results):
 def test_confusions_name_the_best_the_worst_and_the_pair():
     truth = np.repeat([0, 1, 2], 10)
     predicted = np.array([0] * 10 + [1] * 6 + [2] * 4 + [2] * 8 + [0] * 2)
-    text = findings.confusions("PETS", truth, predicted, ("cat", "dog", "eel"))
+    text = class_findings.confusions("PETS", truth, predicted, ("cat", "dog", "eel"))
     assert "best is cat (100.0 %), worst dog (60.0 %)" in text
     assert "dog for eel (40.0 %), eel for cat (20.0 %)" in text
 
@@ -74,8 +74,79 @@ def test_training_of_one_epoch_has_its_sentence_too():
 def test_trade_offs_and_baselines_are_differences_of_the_rows(results):
     text = findings.trade_offs(results)
     assert "+5.6 to +5.6 %" in text and "+0.0 to +0.0 points" in text and "1.50 to 1.50 times" in text
-    text = findings.baselines(results)
-    assert "+0.0 to +0.0 points" in text and "0.0200" in text and "0.0018" in text
+    text = class_findings.baselines(results)
+    assert "+0.0, +0.0, +0.0, +0.0 points beside PCA's code" in text and "0.0200" in text and "0.0018" in text
+
+
+def test_readers_are_ordered_and_compared(results):
+    text = class_findings.readers(results)
+    assert (
+        "d = 10: linear 35.0 %, k nearest neighbours 37.0 %, MLP 40.0 %, convolutions through the decoder 45.0 %"
+        in text
+    )
+    assert (
+        "+5.0, +5.0, +5.0, +5.0 points over the MLP" in text and "+3.0, +3.0, +3.0, +3.0 points at d = 10, 20" in text
+    )
+    assert "read 80.0 % from the original images" in text
+
+
+def test_error_and_accuracy_are_said_to_agree_only_if_they_do(results):
+    assert "rank correlation of error and accuracy is -0.9" in class_findings.error_against_accuracy(results)
+    results = results.assign(accuracy_mlp=results.test_mse)
+    assert "correlation of error and accuracy is +1.00" in class_findings.error_against_accuracy(results)
+    assert "best to read at 0 of 4" in class_findings.error_against_accuracy(results)
+
+
+def test_objectives_are_compared_with_the_plain_one(results):
+    rows = results[(results.latent_dim == 100) & results.autoencoder.isin(["conv", "denoising"])]
+    text = class_findings.objectives(rows)
+    assert "denoising AE: +0.0 points" in text and "error +2.2 %, time 1.20 times" in text and "0 of 1" in text
+    better = rows.assign(accuracy_mlp=rows.accuracy_mlp + 0.01 * (rows.autoencoder == "denoising"))
+    assert "1 of 1 objectives are better for the MLP than the plain squared error (denoising AE)" in (
+        class_findings.objectives(better)
+    )
+
+
+def test_denoising_is_judged_on_clean_and_on_noisy_images(results):
+    rows = [
+        {"dataset": "CIFAR10", "autoencoder": name, "latent_dim": 10, "noise": noise, "mse": mse}
+        for name, values in (("conv", (0.02, 0.04)), ("denoising", (0.021, 0.03)))
+        for noise, mse in zip((0.0, 0.2), values, strict=True)
+    ]
+    text = findings.denoising(pd.DataFrame(rows), results)
+    assert "+5.0 to +5.0 % on clean images and -25.0 to -25.0 % at a noise of 0.2" in text
+
+
+def test_the_gains_of_classes_are_named(tiny):
+    wrong = np.roll(tiny.y_test, 1)
+    right = np.where(tiny.y_test == 3, tiny.y_test, wrong)
+    text = class_findings.class_accuracy({10: wrong, 100: right}, tiny)
+    assert "cat gains most" in text and "1 of 10" in text
+
+
+def test_looks_into_the_code_are_put_into_words():
+    text = latent_findings.samples({"originals": 0.1, "reconstructions": 0.05, "samples": 0.04})
+    assert "50.0 %" in text and "40.0 %" in text and "no more of it" in text
+    assert "hardly more than" in latent_findings.interpolations(1.0, 0.7, 0.71)
+    assert "other than" in latent_findings.interpolations(1.0, 0.9, 0.6)
+    assert "comes from 1 of 3 units" in latent_findings.traversals(np.array([1.0, 8.0, 1.0]))
+    assert "30.0 % (code), 40.0 % (pixels) of the cases, most often by: pixels" in (
+        latent_findings.neighbours({"code": 0.3, "pixels": 0.4})
+    )
+    assert "loses" in latent_findings.latent_map(0.2, 0.3, 0.1)
+
+
+def test_the_search_names_the_best():
+    trials = pd.DataFrame({"what": "MLP", "latent_dim": 10, "setting": ["one (taken)", "two"], "autoencoder": "a"})
+    text = findings.search(trials.assign(val_accuracy=[0.5, 0.6]))
+    assert "of 2 trials" in text and "60.0 %, is that of: two (a); what was taken has 50.0 %" in text
+
+
+def test_the_spread_is_given_where_there_is_one(results):
+    text = findings.results_table(
+        pd.concat([results, results.assign(seed=1, test_mse=2 * results.test_mse)]), PRIOR_WORK
+    )
+    assert "| CIFAR10 MSE, convolutional AE | 0.0270 ± 0.0127 |" in text
 
 
 def test_effort_and_limits_count(results):

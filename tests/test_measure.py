@@ -4,7 +4,8 @@ import torch
 
 from src.autoencoder import build_autoencoder
 from src.classifier import ClassifierConfig
-from src.measure import measure_information, measure_reconstruction, read_code
+from src.measure import measure_information, measure_reconstruction, noisy_errors, read_code
+from src.sweep import Settings
 from src.train import reconstruct_images
 
 
@@ -38,8 +39,16 @@ def test_the_bound_is_shorter_than_the_raw_image_and_positive(vae, tiny):
     assert 0 < measure_information(vae, tiny)["bits_per_dim"] < 8
 
 
-def test_both_readers_read(vae, tiny):
-    row, predictions = read_code(vae, tiny, ClassifierConfig(epochs=5, batch_size=32), seed=0)
-    assert set(row) == {"accuracy_linear", "accuracy_mlp", "top5_mlp", "macro_f1_mlp"}
+def test_all_readers_read(vae, tiny):
+    config = ClassifierConfig(epochs=8, batch_size=32)
+    row, predictions = read_code(vae, tiny, Settings(views=2, mlp=config, convolutions=config), convolutions=True)
+    assert list(row)[:3] == ["accuracy_linear", "accuracy_knn", "accuracy_mlp"] and row["accuracy_conv"] > 0.2
     assert row["accuracy_linear"] > 0.5 and row["top5_mlp"] >= row["accuracy_mlp"] > 0.3
     assert np.mean(predictions == tiny.y_test) == row["accuracy_mlp"]
+
+
+def test_noise_is_on_the_input_and_the_error_against_the_clean_image(vae, tiny):
+    rows = noisy_errors(vae, tiny.x_test, (0.0, 0.3))
+    assert [row["noise"] for row in rows] == [0.0, 0.3]
+    assert rows[0]["mse"] == pytest.approx(measure_reconstruction(vae, tiny)["test_mse"], rel=1e-4)
+    assert rows[0]["mse"] < rows[1]["mse"] < 0.3**2

@@ -3,7 +3,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from src import data_plots, diagrams, plots, style
+from src import class_plots, data_plots, diagrams, latent_plots, plots, style
 from src.baseline import PRIOR_WORK
 
 
@@ -60,15 +60,15 @@ def test_the_classifiers_figure_has_its_baselines_and_names(results, datasets, t
     for dataset in (tiny, tiny100):
         truth, names = dataset.by_superclass(dataset.y_test)
         confusions[dataset.name] = (truth, np.roll(truth, 1), names)
-    shown = texts(plots.classifier_accuracy(results, PRIOR_WORK, confusions))
-    for word in ("chance (10 %)", "PCA", "raw pixels, linear (41.0 %)", "prior work", "airplane", "latent size d"):
+    shown = texts(class_plots.classifier_accuracy(results, PRIOR_WORK, confusions))
+    for word in ("chance (10 %)", "PCA", "raw pixels (50.0 %)", "prior work", "airplane", "latent size d"):
         assert word in shown
     assert ("aquatic mammals" in shown) == ("CIFAR100" in datasets)
 
 
 def test_a_confusion_matrix_has_the_truth_in_its_rows():
     _, ax = plt.subplots()
-    plots.confusion(ax, np.array([0, 0, 0, 1]), np.array([0, 1, 1, 1]), ("cat", "dog"))
+    class_plots.confusion(ax, np.array([0, 0, 0, 1]), np.array([0, 1, 1, 1]), ("cat", "dog"))
     assert np.allclose(ax.images[0].get_array(), [[100 / 3, 200 / 3], [0, 100]])
 
 
@@ -77,6 +77,52 @@ def test_reconstructions_carry_their_error(tiny):
     rebuilt = {("conv", 10): images / 255, ("vae", 20): np.zeros(images.shape)}
     shown = texts(plots.reconstructions(images, rebuilt, "CIFAR10"))
     assert "MSE 0.0000" in shown and f"MSE {np.square(images / 255).mean():.4f}" in shown
+
+
+def test_every_reader_has_its_line_and_its_ceiling(results):
+    figure = class_plots.readers(results)
+    shown = texts(figure)
+    for word in ("convolutional AE: linear", "PCA: convolutions through the decoder", "originals (80.0 %)", "CIFAR100"):
+        assert word in shown
+
+
+def test_error_and_accuracy_are_drawn_against_each_other(results):
+    ax = class_plots.error_against_accuracy(results).axes[0]
+    line = next(line for line in ax.lines if line.get_color() == style.COLOURS["conv"])
+    assert np.allclose(line.get_xdata(), 0.18 / np.array([10, 20, 50, 100])) and np.allclose(line.get_ydata()[0], 40)
+
+
+@pytest.mark.parametrize("name", ["tiny", "tiny100"])
+def test_classes_have_a_point_a_latent_size(name, request):
+    dataset = request.getfixturevalue(name)
+    ax = class_plots.class_accuracy({10: np.roll(dataset.y_test, 1), 100: dataset.y_test}, dataset).axes[0]
+    assert np.allclose(ax.collections[-1].get_offsets()[:, 0], 100)
+    assert len(ax.get_yticklabels()) == len(dataset.by_superclass(dataset.y_test)[1])
+
+
+def test_denoising_and_objectives_are_drawn(results):
+    errors = pd.DataFrame({"dataset": "CIFAR10", "autoencoder": ["conv", "denoising"], "latent_dim": 10})
+    errors = pd.concat([errors.assign(noise=noise, mse=0.02 + noise) for noise in (0.0, 0.1)])
+    assert len(plots.denoising(errors).axes[0].lines) == 2
+    figure = class_plots.objectives(
+        results[(results.latent_dim == 100) & results.autoencoder.isin(["conv", "denoising"])]
+    )
+    figure.canvas.draw()  # which gives the bars their names
+    assert "denoising AE" in texts(figure) and "d = 100" in texts(figure)
+
+
+def test_neighbours_of_another_class_are_framed(tiny):
+    found = {"pixels": np.array([[0, 1], [2, 3]])}
+    figure = latent_plots.neighbours(tiny, [4, 5], found, "neighbours")
+    for row, query in enumerate((4, 5)):
+        for column, index in enumerate(found["pixels"][row]):
+            ax = figure.axes[3 * row + 1 + column]
+            assert ax.spines["left"].get_visible() == (tiny.y_train[index] != tiny.y_test[query])
+
+
+def test_the_map_shows_every_class():
+    figure = latent_plots.latent_map(np.random.rand(20, 2), np.arange(20) % 2, ("cat", "dog"), "a map")
+    assert "cat" in texts(figure) and "a map" in texts(figure) and len(figure.axes[0].collections) == 2
 
 
 def test_diagrams_show_the_study(tiny):

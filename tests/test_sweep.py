@@ -1,20 +1,23 @@
 import shutil
 import subprocess
 import sys
-from dataclasses import astuple
+from dataclasses import astuple, replace
 
 import pandas as pd
 import pytest
 import torch
 
 from src import sweep
+from src.autoencoder import AUTOENCODERS
 from src.baseline import PCACode
 from src.classifier import ClassifierConfig
+from src.objectives import OBJECTIVES
 from src.sweep import (
     COLUMNS,
     Experiment,
     Settings,
     baselines,
+    bounds,
     grid,
     load_autoencoder,
     load_outcome,
@@ -25,7 +28,8 @@ from src.sweep import (
 from src.train import TrainConfig, encode_images
 from src.utils import ROOT
 
-QUICK = Settings(TrainConfig(epochs=1, batch_size=64), ClassifierConfig(epochs=1, batch_size=64))
+ONCE, READ_ONCE = TrainConfig(epochs=1, batch_size=64), ClassifierConfig(epochs=1, batch_size=64)
+QUICK = Settings(ONCE, ONCE, 2, READ_ONCE, READ_ONCE)
 TIMES = ["autoencoder_seconds", "classifier_seconds"]
 
 
@@ -49,6 +53,7 @@ def test_the_grid_has_every_combination():
     experiments = grid(["CIFAR10", "CIFAR100"], ["conv", "vae"], [10, 20, 50, 100])
     assert len(set(experiments)) == 16
     assert len(baselines(["CIFAR10", "CIFAR100"], [10, 20, 50, 100])) == 2 * (4 + 1 + 2)
+    assert len(bounds(["CIFAR10"], [10, 20])) == 4
 
 
 @pytest.mark.parametrize("wrong", [("MNIST", "conv", 10), ("CIFAR10", "gan", 10), ("CIFAR10", "conv", 0)])
@@ -58,17 +63,38 @@ def test_an_experiment_that_cannot_be_is_refused(wrong):
 
 
 @pytest.mark.parametrize(
-    "experiment", [*grid(["CIFAR10"], ["conv", "vae"], [5]), *baselines(["CIFAR10"], [5])], ids=str
+    "experiment",
+    [*grid(["CIFAR10"], [*AUTOENCODERS, *OBJECTIVES], [5]), *baselines(["CIFAR10"], [5]), *bounds(["CIFAR10"], [5])],
+    ids=str,
 )
 def test_every_kind_of_experiment_leaves_a_whole_row(study, experiment):
     row = run_experiment(experiment, settings=QUICK)
     assert list(row) == COLUMNS
     assert (row["dataset"], row["autoencoder"], row["seed"]) == ("CIFAR10", experiment.autoencoder, 0)
     assert row["is_sample"] is False and row["train_images"] == 180
-    accuracy = row["accuracy_linear"] if row["accuracy_mlp"] is None else row["accuracy_mlp"]
     outcome = load_outcome(experiment)
-    assert 0 <= accuracy <= 1 and len(outcome["predictions"]) == 100 and outcome["row"] == row
+    assert len(outcome["predictions"]) == 100 and outcome["row"] == row
+    assert all(0 <= row[f"accuracy_{reader}"] <= 1 for reader in ("linear", "knn", "mlp"))
+    assert (row["accuracy_conv"] is not None) == (experiment.autoencoder in ("conv", "pixels"))
     assert (row["kl_nats"] is not None) == (experiment.autoencoder == "vae")
+
+
+@pytest.mark.parametrize(
+    ("experiment", "due"),
+    [
+        (("conv", 100, 2), True),
+        (("conv", 10, 0), True),
+        (("conv", 10, 1), False),
+        (("vae", 100, 0), True),
+        (("vae", 10, 0), False),
+        (("pixels", 3072, 0), True),
+        (("pca", 10, 0), False),
+        (("pca", 100, 0), True),
+        (("random", 100, 0), False),
+    ],
+)
+def test_the_slowest_reader_is_run_where_it_is_due(experiment, due):
+    assert Experiment("CIFAR10", *experiment).has_conv_reader == due
 
 
 def test_a_saved_autoencoder_is_the_one_that_was_trained(study, tiny):
@@ -93,7 +119,7 @@ def test_changed_settings_run_again_and_replace_the_row(study, monkeypatch):
     runs = count_runs(monkeypatch)
     experiments = grid(["CIFAR10"], ["conv"], [3])
     run_sweep(experiments, n_jobs=1, settings=QUICK)
-    longer = Settings(TrainConfig(epochs=2, batch_size=64), QUICK.classifier)
+    longer = replace(QUICK, train=TrainConfig(epochs=2, batch_size=64))
     run_sweep(experiments, n_jobs=1, settings=longer)
     assert len(runs) == 2 and read_results().epochs.tolist() == [2]
 
@@ -122,7 +148,8 @@ def test_results_do_not_depend_on_what_ran_before_or_beside(tmp_path):
     script = """if __name__ == "__main__":
         import sys
         from src.sweep import *
-        quick = Settings(TrainConfig(epochs=1), ClassifierConfig(epochs=1))
+        once = ClassifierConfig(epochs=1, batch_size=256)
+        quick = Settings(TrainConfig(epochs=1), TrainConfig(epochs=1), 2, once, once)
         experiments = grid(["CIFAR10"], ["vae", "conv"], [4, 3])[:: int(sys.argv[1])]
         run_sweep(experiments, int(sys.argv[2]), sample=True, settings=quick)
     """
@@ -142,6 +169,9 @@ def test_the_committed_table_is_the_complete_study():
     table = pd.read_csv(ROOT / "reports" / "results.csv")
     assert list(table.columns) == COLUMNS
     assert not table.is_sample.any() and (table.train_images == 45_000).all()
-    for experiment in grid(["CIFAR10", "CIFAR100"], ["conv", "vae", "pca"], [10, 20, 50, 100]):
+    experiments = grid(["CIFAR10", "CIFAR100"], ["conv", "vae"], [10, 20, 50, 100], [0, 1, 2])
+    for experiment in experiments + grid(["CIFAR10", "CIFAR100"], ["pca", "denoising"], [10, 20, 50, 100]):
         row = table[(table[["dataset", "autoencoder", "latent_dim", "seed"]] == list(astuple(experiment))).all(axis=1)]
-        assert len(row) == 1 and row[["test_mse", "accuracy_linear", "accuracy_mlp"]].notna().all(axis=None)
+        assert len(row) == 1 and row[["test_mse", "accuracy_linear", "accuracy_knn", "accuracy_mlp"]].notna().all(
+            axis=None
+        )
