@@ -152,7 +152,7 @@ def denoising(errors, results):
     lines = []
     mlp = results.groupby(["dataset", "autoencoder", "latent_dim"]).accuracy_mlp.mean()
     for dataset, rows in errors.groupby("dataset"):
-        mse = rows.set_index(["autoencoder", "noise", "latent_dim"]).mse
+        mse = rows.set_index(["autoencoder", "noise", "latent_dim"]).mse.sort_index()
         levels, sizes = sorted(rows.noise.unique()), sorted(rows.latent_dim.unique())
         changes = [
             relative_changes(mse["conv", level].loc[sizes], mse["denoising", level].loc[sizes])
