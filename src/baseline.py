@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from src.autoencoder import IMAGE_SHAPE, PIXELS, Autoencoder, ConvAutoencoder, fit_pca
-from src.train import TrainConfig, image_batches, random_view, to_batch
+from src.train import TrainConfig, random_view, to_batch
 from src.utils import get_device, mixed_precision, seed_everything
 
 SPATIAL_DIM = 8 * 4 * 4
@@ -64,9 +64,11 @@ class PixelCode(Autoencoder):
     linear_penalty = 1e-3  # accuracy on validation, CIFAR-10: 37.8 % at 1e-5, 40.7 % at 1e-4, 41.4 % here
 
     def __init__(self, latent_dim=PIXELS):
+        if latent_dim != PIXELS:
+            raise ValueError(f"the pixels of an image are {PIXELS} numbers, not {latent_dim}")
         nn.Module.__init__(self)  # past the limit on the size of a code
-        self.latent_dim = PIXELS
-        self.mean = nn.Parameter(torch.zeros(()), requires_grad=False)
+        self.latent_dim = latent_dim
+        self.mean = nn.Parameter(torch.zeros(()), requires_grad=False)  # what tells the device that the model is on
 
     def code(self, x):
         return x.flatten(1)
@@ -180,9 +182,3 @@ def fine_tune(autoencoder, dataset, config=TrainConfig(), seed=0):
             optimizer.step()
             schedule.step()
     return model.eval()
-
-
-@torch.no_grad()
-def predict_images(classifier, images):
-    """The logits of a classifier of images for uint8 images (N, 32, 32, 3), float32 (N, n_classes)."""
-    return np.concatenate([classifier(x).cpu().numpy() for x in image_batches(classifier, images)])

@@ -26,7 +26,8 @@ def readers(results):
         sizes = sorted(results[results.autoencoder == "conv"].latent_dim.unique())
         latent_axis(ax, sizes)
         level = 100 * results[(results.dataset == dataset) & (results.autoencoder == "pixels")].accuracy_conv.mean()
-        ax.axhline(level, color=COLOURS["pixels"], ls=":", label=f"convolutions on the originals ({level:.1f} %)")
+        ax.axhline(level, color=COLOURS["pixels"], ls=":", label="convolutions on the originals")
+        ax.text(sizes[0], level, f"originals ({level:.1f} %)", color=COLOURS["pixels"], fontsize=8, va="bottom")
         ax.set(title=f"{dataset}: the same codes, read by four classifiers", ylabel="test accuracy (%)")
         ax.set_ylim(0)
     handles = axes[0, 0].get_legend_handles_labels()
@@ -51,7 +52,8 @@ def classifier_accuracy(results, prior, confusions):
 
 
 def _accuracy_panel(ax, results, prior, dataset):
-    against_latent_size(ax, summarise(results, "accuracy_mlp").dropna(), dataset, (*CODES, *BOUNDS), scale=100)
+    names = [name for name in (*CODES, *BOUNDS) if name in set(results.autoencoder)]
+    against_latent_size(ax, summarise(results, "accuracy_mlp").dropna(), dataset, names, scale=100)
     if prior.accuracy.notna().any():
         ax.plot(prior.latent_dim, 100 * prior.accuracy, "x", color=COLOURS["prior work"], label=LABELS["prior work"])
     for name in ("pixels", "spatial", "spatial_finetuned"):

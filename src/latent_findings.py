@@ -11,7 +11,7 @@ def samples(sharpness):
     return (
         f"Neighbouring pixels of the reconstructions differ by {shares['reconstructions']} of what those of the originals "
         f"do, of the samples by {shares['samples']}: what the code leaves out is fine detail, and a sample has "
-        f"{'no more of it' if sharpness['samples'] <= sharpness['reconstructions'] else 'more of it, but as noise'}."
+        f"{'no more of it' if sharpness['samples'] <= sharpness['reconstructions'] else 'more of it than a reconstruction'}."
     )
 
 

@@ -7,7 +7,7 @@ mean and, as error bars, the standard deviation over them.
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.lines import Line2D
-from matplotlib.ticker import NullFormatter
+from matplotlib.ticker import MaxNLocator, NullFormatter
 
 from src.latent_plots import image_grid
 from src.style import COLOURS, LABELS, LINES, MARKERS, MSE_LABEL
@@ -47,6 +47,7 @@ def training_curves(histories, dataset, pca):
         ax.margins(y=0.12)
     for ax in axes[-1]:
         ax.set_xlabel("epoch")
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     figure.legend(*axes.flat[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     figure.suptitle(f"{dataset}: loss on training (thin) and validation images (dots); the VAE's from a sampled code")
     return figure

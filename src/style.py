@@ -26,8 +26,8 @@ LABELS = {
     "denoising": "denoising AE",
     "pca": "PCA",
     "pixels": "raw pixels",
-    "random": "random encoder (floor)",
-    "supervised": "supervised encoder (ceiling)",
+    "random": "random encoder",
+    "supervised": "supervised encoder",
     "spatial": "8x4x4 code, frozen",
     "spatial_finetuned": "8x4x4 code, fine-tuned",
     "masked": "masked AE",
@@ -43,6 +43,7 @@ READERS = {
     "accuracy_conv": "convolutions through the decoder",
 }
 READER_MARKERS = dict(zip(READERS, "^vos", strict=True))
+FAMILIES = ("conv", "vae")
 LINES = {"CIFAR10": "-", "CIFAR100": "--"}
 MARKERS = {"conv": "o", "vae": "s", "pca": "^", "denoising": "D", "random": "v", "supervised": "*"}
 MSE_LABEL = "squared error, pixels in [0, 1]"

@@ -18,7 +18,8 @@ def with_spread(text, mean, spread):
     if np.isnan(spread):
         return text.format(mean)
     number, _, unit = text.partition(" ")
-    return f"{number.format(mean)} ± {number.format(spread)} {unit}".rstrip()
+    shown, last_digit = number.format(spread), number.format(0)[:-1] + "1"
+    return f"{number.format(mean)} ± {shown if float(shown) else '<' + last_digit} {unit}".rstrip()
 
 
 def latent_sizes(means):
@@ -42,11 +43,9 @@ def percent(share):
     return f"{100 * share:.1f} %"
 
 
-def relative_changes(before, after, one=False):
-    """The smallest and the largest relative change, signed, or the only one."""
+def relative_changes(before, after):
+    """The smallest and the largest relative change, signed."""
     changes = [100 * (b / a - 1) for a, b in zip(before, after, strict=True)]
-    if one:
-        return f"{changes[0]:+.1f} %"
     return f"{min(changes):+.1f} to {max(changes):+.1f} %"
 
 

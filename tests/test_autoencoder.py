@@ -13,7 +13,7 @@ IMAGES = torch.rand(8, 3, 32, 32, generator=torch.Generator().manual_seed(0))
 
 def build(name, latent_dim=7):
     torch.manual_seed(0)
-    return CODES[name](128 if name.startswith("spatial") else latent_dim)
+    return CODES[name]({"spatial": 128, "spatial_finetuned": 128, "pixels": 3072}.get(name, latent_dim))
 
 
 @pytest.mark.parametrize("name", AUTOENCODERS)

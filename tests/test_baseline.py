@@ -2,6 +2,7 @@ import copy
 import itertools
 
 import numpy as np
+import pytest
 import torch
 
 from src.baseline import (
@@ -55,6 +56,11 @@ def test_labels_make_a_better_code_than_chance_does(tiny):
 
 def test_the_softmax_layer_has_a_logit_a_class(tiny100):
     assert FineTunedClassifier(SpatialAutoencoder(), len(tiny100.classes)).head.out_features == 100
+
+
+def test_pixels_are_a_code_of_one_size():
+    with pytest.raises(ValueError, match="3072 numbers, not 10"):
+        PixelCode(10)
 
 
 def test_pixels_keep_everything(tiny):
