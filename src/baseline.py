@@ -173,7 +173,7 @@ def fine_tune(autoencoder, dataset, config=TrainConfig(), seed=0):
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.learning_rate, total_steps=steps)
     for _ in range(config.epochs):
         for indices in torch.randperm(len(images)).split(config.batch_size):
-            x = random_view(to_batch(images[indices.numpy()], device), rng)
+            x = to_batch(random_view(images[indices.numpy()], rng), device)
             y = torch.from_numpy(labels[indices.numpy()]).to(device)
             with mixed_precision(device):
                 loss = F.cross_entropy(model(x).float(), y)

@@ -19,11 +19,13 @@ def readers(results):
             code = means.loc["conv", size].dropna().sort_values()
             values = ", ".join(f"{READERS[reader]} {percent(value)}" for reader, value in code.items())
             lines.append(f"- {dataset}, convolutional AE, d = {size}: {values}.")
-        gains = 100 * (means.accuracy_conv["conv"] - means.accuracy_mlp["conv"])
+        gains, together = (
+            100 * (means[reader]["conv"] - means.accuracy_mlp["conv"]) for reader in ("accuracy_conv", "accuracy_both")
+        )
         beside_pca = 100 * (means.accuracy_conv["conv"] - means.accuracy_conv["pca"]).dropna()
         lines.append(
             f"- {dataset}: reading through the decoder is worth {in_points(gains)} points over the MLP at d = {listed(sizes)}, "
-            f"and what they see beside PCA's reconstructions {in_points(beside_pca)} points at d = "
+            f"both together {in_points(together)}, and what the convolutions see beside PCA's reconstructions {in_points(beside_pca)} points at d = "
             f"{listed(beside_pca.index)}. The same convolutions read "
             f"{percent(level(rows, 'pixels', 'accuracy_conv'))} from the original images, which is the ceiling of this "
             f"reader; a linear classifier on the pixels {percent(level(rows, 'pixels'))}."

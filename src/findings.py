@@ -65,11 +65,12 @@ def data(datasets, wanted):
 
 def effort(results):
     """What the grid took."""
-    seconds = results[["autoencoder_seconds", "classifier_seconds"]].sum(axis=1)
+    seconds = results[["autoencoder_seconds", "classifier_seconds", "conv_reader_seconds"]].sum(axis=1)
     longest = results.loc[seconds.idxmax()]
     return (
         f"{len(results)} experiments took {seconds.sum() / 60:.0f} minutes of one core, "
-        f"{percent(results.autoencoder_seconds.sum() / seconds.sum())} of them for training autoencoders; the longest was "
+        f"{percent(results.autoencoder_seconds.sum() / seconds.sum())} of them for training autoencoders and "
+        f"{percent(results.conv_reader_seconds.sum() / seconds.sum())} for the convolutional reader; the longest was "
         f"{longest.dataset} {longest.autoencoder} {longest.latent_dim} with {seconds.max():.0f} s."
     )
 
@@ -162,19 +163,6 @@ def denoising(errors, results):
             f"- {dataset}: beside the convolutional autoencoder, the error of the denoising one is {changes[0]} on clean "
             f"images and {changes[1]} at a noise of {levels[-1]:g}; the MLP reads {in_points(points)} points from its code at "
             f"d = {listed(sizes)}."
-        )
-    return "\n".join(lines)
-
-
-def search(trials):
-    """What the search on the validation split says of the choices that were made."""
-    lines = []
-    for (what, size), rows in trials.dropna(subset="val_accuracy").groupby(["what", "latent_dim"]):
-        best, taken = rows.loc[rows.val_accuracy.idxmax()], rows[rows.setting.str.contains("(taken)", regex=False)]
-        beside = f"; what was taken has {percent(taken.val_accuracy.max())}" if len(taken) else ""
-        lines.append(
-            f"- {what}, d = {size}: of {len(rows)} trials the highest validation accuracy, {percent(best.val_accuracy)}, is "
-            f"that of: {best.setting} ({best.autoencoder}){beside}."
         )
     return "\n".join(lines)
 

@@ -1,11 +1,14 @@
 """What is measured of a trained autoencoder: the image it keeps, what its code costs, the class that can be read."""
 
+import time
+
 import numpy as np
 import torch
 
 from src.autoencoder import MAX_LATENT_DIM, bits_per_dimension, kl_divergence
 from src.classifier import (
-    evaluate_classifier,
+    predict_logits,
+    score_logits,
     train_classifier,
     train_decoder_classifier,
     train_linear_classifier,
@@ -63,15 +66,16 @@ def read_code(model, dataset, settings, seed=0, convolutions=False):
 
     The two networks see a new view of every image each epoch, moved and mirrored before it is encoded. Returns the
     row and the test predictions of the multilayer perceptron. With `convolutions` the slowest reader, which looks
-    through the decoder, is among them.
+    through the decoder, is among them, and so is what the two networks say together, their logits added.
     """
     (images, labels), (test, truth) = dataset.split("train"), dataset.split("test")
-    codes, test_codes, n_classes = encode_images(model, images), encode_images(model, test), len(dataset.classes)
+    test_codes, n_classes = encode_images(model, test), len(dataset.classes)
     if model.latent_dim > MAX_LATENT_DIM:  # the pixels themselves: several views at a time would fill the memory
-        views = code_views(model, images, settings.mlp.epochs, seed)
+        codes, views = encode_images(model, images), code_views(model, images, settings.mlp.epochs, seed)
     else:
-        views = list(code_views(model, images, settings.views, seed))
-    scores = evaluate_classifier(train_classifier(views, labels, n_classes, settings.mlp, seed), test_codes, truth)
+        codes, *_ = views = list(code_views(model, images, settings.views, seed))
+    mlp = predict_logits(train_classifier(views, labels, n_classes, settings.mlp, seed), test_codes)
+    scores = score_logits(mlp, truth)
     row = {
         "accuracy_linear": train_linear_classifier(codes, labels, model.linear_penalty).score(test_codes, truth),
         "accuracy_knn": train_neighbours(codes, labels).score(test_codes, truth),
@@ -80,8 +84,12 @@ def read_code(model, dataset, settings, seed=0, convolutions=False):
         "macro_f1_mlp": scores["macro_f1"],
     }
     if convolutions:
+        start = time.perf_counter()
         if model.latent_dim > MAX_LATENT_DIM:
             views = code_views(model, images, settings.convolutions.epochs, seed)
         reader = train_decoder_classifier(model, views, labels, n_classes, settings.convolutions, seed)
-        row["accuracy_conv"] = evaluate_classifier(reader, test_codes, truth)["accuracy"]
+        conv = predict_logits(reader, test_codes)
+        row["accuracy_conv"] = score_logits(conv, truth)["accuracy"]
+        row["accuracy_both"] = score_logits(mlp + conv, truth)["accuracy"]
+        row["conv_reader_seconds"] = time.perf_counter() - start
     return row, scores["predictions"]

@@ -41,8 +41,9 @@ READERS = {
     "accuracy_knn": "k nearest neighbours",
     "accuracy_mlp": "MLP",
     "accuracy_conv": "convolutions through the decoder",
+    "accuracy_both": "MLP and convolutions together",
 }
-READER_MARKERS = dict(zip(READERS, "^vos", strict=True))
+READER_MARKERS = dict(zip(READERS, "^vosP", strict=True))
 FAMILIES = ("conv", "vae")
 LINES = {"CIFAR10": "-", "CIFAR100": "--"}
 MARKERS = {"conv": "o", "vae": "s", "pca": "^", "denoising": "D", "random": "v", "supervised": "*"}

@@ -40,6 +40,12 @@ def mixed_precision(device):
     return torch.autocast(device.type, torch.bfloat16, enabled=native)
 
 
+def precision():
+    """The name of what `mixed_precision` computes in on this machine: bfloat16 or float32."""
+    with mixed_precision(get_device()) as context:
+        return "bfloat16" if context._enabled else "float32"
+
+
 def _cpu_has_bfloat16():
     if not hasattr(torch.cpu, "get_capabilities"):  # torch older than 2.11
         return False

@@ -16,8 +16,8 @@ from src.classifier import (
     train_linear_classifier,
     train_neighbours,
 )
+from src.experiment import Settings
 from src.measure import read_code
-from src.sweep import Settings
 from src.train import encode_images
 
 QUICK = ClassifierConfig(epochs=5, batch_size=64)

@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from src import class_findings, findings, latent_findings
+from src import appendix, class_findings, findings, latent_findings
 from src.baseline import PRIOR_WORK
-from src.sweep import Settings
+from src.experiment import Settings
 from src.utils import ROOT
 
 
@@ -78,6 +78,17 @@ def test_trade_offs_and_baselines_are_differences_of_the_rows(results):
     assert "+0.0, +0.0, +0.0, +0.0 points beside PCA's code" in text and "0.0200" in text and "0.0018" in text
 
 
+def test_targets_are_said_to_be_reached_only_where_they_are(results):
+    compared = appendix.compare_with_targets(results)
+    assert len(compared) == 4 * 8 and compared.groupby("what").size()["conv: test MSE, share of PCA's"] == 8
+    first = compared.iloc[0]
+    assert first.measured == pytest.approx(0.9) and first.reached and first.target == "at most 0.97"
+    assert "CIFAR10, conv: accuracy of the MLP, d = 10: 0.4, the mark is at least 0.42" in appendix.targets(compared)
+    assert appendix.targets(compared[compared.reached]).endswith("marks are reached.\n")
+    best = compared[compared.what == "conv: accuracy of the best reader"].measured
+    assert best.tolist() == pytest.approx([0.46, 0.51, 0.56, 0.61])
+
+
 def test_readers_are_ordered_and_compared(results):
     text = class_findings.readers(results)
     assert (
@@ -137,8 +148,10 @@ def test_looks_into_the_code_are_put_into_words():
 
 
 def test_the_search_names_the_best():
-    trials = pd.DataFrame({"what": "MLP", "latent_dim": 10, "setting": ["one (taken)", "two"], "autoencoder": "a"})
-    text = findings.search(trials.assign(val_accuracy=[0.5, 0.6]))
+    trials = pd.DataFrame(
+        {"dataset": "CIFAR10", "what": "MLP", "latent_dim": 10, "setting": ["one (taken)", "two"], "autoencoder": "a"}
+    )
+    text = appendix.search(trials.assign(val_accuracy=[0.5, 0.6]))
     assert "of 2 trials" in text and "60.0 %, is that of: two (a); what was taken has 50.0 %" in text
 
 

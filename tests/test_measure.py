@@ -4,8 +4,8 @@ import torch
 
 from src.autoencoder import build_autoencoder
 from src.classifier import ClassifierConfig
+from src.experiment import Settings
 from src.measure import measure_information, measure_reconstruction, noisy_errors, read_code
-from src.sweep import Settings
 from src.train import reconstruct_images
 
 

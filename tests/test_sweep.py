@@ -7,37 +7,35 @@ import pandas as pd
 import pytest
 import torch
 
-from src import sweep
+from src import outcomes, sweep
 from src.autoencoder import AUTOENCODERS
 from src.baseline import PCACode
 from src.classifier import ClassifierConfig
+from src.experiment import Experiment, Settings, baselines, bounds, grid
 from src.objectives import OBJECTIVES
-from src.sweep import (
+from src.outcomes import (
     COLUMNS,
-    Experiment,
-    Settings,
-    baselines,
-    bounds,
-    grid,
+    DamagedFileError,
     load_autoencoder,
     load_outcome,
+    outcome_path,
     read_results,
-    run_experiment,
-    run_sweep,
+    results_path,
 )
+from src.sweep import run_experiment, run_sweep
 from src.train import TrainConfig, encode_images
 from src.utils import ROOT
 
 ONCE, READ_ONCE = TrainConfig(epochs=1, batch_size=64), ClassifierConfig(epochs=1, batch_size=64)
 QUICK = Settings(ONCE, ONCE, 2, READ_ONCE, READ_ONCE)
-TIMES = ["autoencoder_seconds", "classifier_seconds"]
+TIMES = ["autoencoder_seconds", "classifier_seconds", "conv_reader_seconds"]
 
 
 @pytest.fixture
 def study(tmp_path, monkeypatch, tiny):
     """The sweep on random images, with its files in a folder of the test's."""
-    monkeypatch.setattr(sweep, "MODELS_DIR", tmp_path / "models")
-    monkeypatch.setattr(sweep, "REPORTS_DIR", tmp_path / "reports")
+    monkeypatch.setattr(outcomes, "MODELS_DIR", tmp_path / "models")
+    monkeypatch.setattr(outcomes, "REPORTS_DIR", tmp_path / "reports")
     monkeypatch.setattr(sweep, "load_dataset", lambda name, download, sample: tiny)
     return tmp_path
 
@@ -75,7 +73,7 @@ def test_every_kind_of_experiment_leaves_a_whole_row(study, experiment):
     outcome = load_outcome(experiment)
     assert len(outcome["predictions"]) == 100 and outcome["row"] == row
     assert all(0 <= row[f"accuracy_{reader}"] <= 1 for reader in ("linear", "knn", "mlp"))
-    assert (row["accuracy_conv"] is not None) == (experiment.autoencoder in ("conv", "pixels"))
+    assert (row["accuracy_conv"] is not None) == (experiment.autoencoder in ("conv", "pca", "pixels"))
     assert (row["kl_nats"] is not None) == (experiment.autoencoder == "vae")
 
 
@@ -88,8 +86,8 @@ def test_every_kind_of_experiment_leaves_a_whole_row(study, experiment):
         (("vae", 100, 0), True),
         (("vae", 10, 0), False),
         (("pixels", 3072, 0), True),
-        (("pca", 10, 0), False),
-        (("pca", 100, 0), True),
+        (("pca", 10, 0), True),
+        (("pca", 10, 1), False),
         (("random", 100, 0), False),
     ],
 )
@@ -128,7 +126,7 @@ def test_a_lost_table_comes_back_from_what_the_experiments_left(study, monkeypat
     experiments = grid(["CIFAR10"], ["pca"], [3, 4])
     run_sweep(experiments, n_jobs=1, settings=QUICK)
     before = read_results()
-    sweep.results_path().unlink()
+    results_path().unlink()
     runs = count_runs(monkeypatch)
     run_sweep(experiments, n_jobs=1, settings=QUICK)
     pd.testing.assert_frame_equal(read_results(), before)
@@ -147,7 +145,10 @@ def test_results_do_not_depend_on_what_ran_before_or_beside(tmp_path):
     """Two orders and two numbers of workers, each in a fresh process and a fresh copy of the repository."""
     script = """if __name__ == "__main__":
         import sys
-        from src.sweep import *
+        from src.classifier import ClassifierConfig
+        from src.experiment import Settings, grid
+        from src.sweep import run_sweep
+        from src.train import TrainConfig
         once = ClassifierConfig(epochs=1, batch_size=256)
         quick = Settings(TrainConfig(epochs=1), TrainConfig(epochs=1), 2, once, once)
         experiments = grid(["CIFAR10"], ["vae", "conv"], [4, 3])[:: int(sys.argv[1])]
@@ -163,6 +164,29 @@ def test_results_do_not_depend_on_what_ran_before_or_beside(tmp_path):
         table = pd.read_csv(copy / "reports" / "sample" / "results.csv")
         tables.append(table.drop(columns=TIMES))
     pd.testing.assert_frame_equal(*tables, check_exact=True)
+
+
+@pytest.mark.parametrize("change", ["settings", "data", "code", "damage"])
+def test_stale_and_damaged_checkpoints_are_not_picked_up(study, monkeypatch, tiny, change, capsys):
+    experiments = grid(["CIFAR10"], ["pca"], [3])
+    run_sweep(experiments, n_jobs=1, settings=QUICK)
+    runs, path, settings = count_runs(monkeypatch), outcome_path(experiments[0]), QUICK
+    if change == "settings":
+        settings = replace(QUICK, views=3)
+    if change == "data":
+        other = replace(tiny, y_train=tiny.y_train[::-1].copy())
+        monkeypatch.setattr(sweep, "load_dataset", lambda name, download, sample: other)
+    if change == "code":
+        monkeypatch.setattr(outcomes, "_code_version", lambda: "another")
+    if change == "damage":
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 1
+        path.write_bytes(content)
+        with pytest.raises(DamagedFileError, match=f"{path.name} is damaged"):
+            load_outcome(experiments[0])
+    run_sweep(experiments, n_jobs=1, settings=settings)
+    reason = "damaged checkpoint" if change == "damage" else f"other {change}"
+    assert len(runs) == 1 and f"1 of 1 experiments to run: {reason}" in capsys.readouterr().out
 
 
 def test_the_committed_table_is_the_complete_study():

@@ -4,13 +4,25 @@ import math
 import numpy as np
 import pytest
 import torch
+from conftest import random_dataset
 
 from src.autoencoder import AUTOENCODERS, build_autoencoder
 from src.baseline import PCACode
-from src.train import TrainConfig, encode_images, evaluate, reconstruct_images, reconstruction_errors, train_autoencoder
+from src.train import (
+    TrainConfig,
+    code_views,
+    encode_images,
+    evaluate,
+    random_view,
+    reconstruct_images,
+    reconstruction_errors,
+    train_autoencoder,
+)
 from src.utils import one_thread
 
 QUICK = TrainConfig(epochs=3, batch_size=32)
+PCA = PCACode(5)
+PCA.prepare(random_dataset().x_train)
 
 
 def train(name, dataset, seed=0):
@@ -76,6 +88,18 @@ def test_a_mirrored_view_is_as_good_as_a_copy(tiny):
     mirrored = tiny.x_test[:, :, ::-1]
     expected = encode_images(model, mirrored.copy())
     assert np.array_equal(encode_images(model, mirrored), expected)
+
+
+def test_the_first_view_is_the_images_and_the_others_are_moved_and_mirrored(tiny):
+    first, second, third = code_views(PCA, tiny.x_test, 3)
+    assert np.allclose(first, encode_images(PCA, tiny.x_test), atol=0.1)
+    assert not np.allclose(first, second, atol=0.1) and not np.allclose(second, third, atol=0.1)
+    rows = np.arange(32, dtype=np.uint8)
+    images = np.broadcast_to(rows[:, None, None] + 100 * (rows[None, :, None] // 31), (2, 32, 32, 3))
+    seen = [random_view(images, np.random.default_rng(seed)) for seed in range(20)]
+    assert {view.shape for view in seen} == {(2, 32, 32, 3)}
+    assert {int(view[0, 10, 10, 0]) for view in seen} == {8, 9, 10, 11, 12}  # moved down or up by as much as 2 pixels
+    assert any(view[0, 10, :5, 0].max() > 100 for view in seen)  # mirrored: the bright edge is on the left
 
 
 def test_batches_of_evaluation_are_weighted_by_their_size(tiny, monkeypatch):

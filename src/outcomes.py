@@ -1,0 +1,124 @@
+"""What experiments leave on disk: a checkpoint each, tied to all that made it, and one table of results."""
+
+import ast
+import hashlib
+import inspect
+import zipfile
+from dataclasses import asdict
+from functools import cache
+
+import numpy as np
+import pandas as pd
+import torch
+
+from src import autoencoder, baseline, classifier, measure, objectives, train
+from src.experiment import CODES, Experiment
+from src.utils import MODELS_DIR, REPORTS_DIR, atomic_path
+
+COLUMNS = (
+    "dataset autoencoder latent_dim seed is_sample train_images epochs parameters val_mse test_mse test_psnr_db "
+    "kl_nats bits_per_dim active_units accuracy_linear accuracy_knn accuracy_mlp accuracy_conv "
+    "accuracy_both top5_mlp macro_f1_mlp autoencoder_seconds classifier_seconds conv_reader_seconds precision"
+).split()
+
+
+class DamagedFileError(ValueError):
+    """A file that is not as it was written; the message names it and says how to get it again."""
+
+
+def outcome_path(experiment, sample=False):
+    """Where the checkpoint of an experiment is kept."""
+    e, folder = experiment, MODELS_DIR / "sample" if sample else MODELS_DIR
+    return folder / f"{e.dataset}_{e.autoencoder}_d{e.latent_dim}_seed{e.seed}.pt"
+
+
+def origin(dataset, settings):
+    """All that makes a result, beside its Experiment: the settings, the data, and the code that computes it.
+
+    Of the code only what it does counts: comments, docstrings and layout may change.
+    """
+    return {"settings": asdict(settings), "data": dataset.fingerprint(), "code": _code_version()}
+
+
+@cache
+def _code_version():
+    digest = hashlib.sha256()
+    for module in (autoencoder, objectives, baseline, train, classifier, measure):
+        tree = ast.parse(inspect.getsource(module))
+        for node in ast.walk(tree):
+            if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node) is not None:
+                node.body = node.body[1:]
+        digest.update(ast.dump(tree).encode())
+    return digest.hexdigest()[:16]
+
+
+def save_outcome(experiment, sample, origin, row, history, predictions, model):
+    """Write the checkpoint of an experiment, all or nothing; returns its row of the table."""
+    row = {column: _plain(row.get(column)) for column in COLUMNS}
+    state = {key: value.cpu() for key, value in model.state_dict().items()}
+    outcome = {"origin": origin, "row": row, "history": history, "state": state}
+    with atomic_path(outcome_path(experiment, sample)) as path:
+        torch.save(outcome | {"predictions": torch.from_numpy(predictions)}, path)
+    return row
+
+
+def load_outcome(experiment, sample=False):
+    """What an experiment left: `row`, `history` (a dict an epoch), test `predictions`, `origin`, model `state`.
+
+    Raises ValueError where there is nothing, and DamagedFileError where the file is not as it was written.
+    """
+    path = outcome_path(experiment, sample)
+    if not path.exists():
+        raise ValueError(f"{experiment} has not been run: there is no {path.name}; run it with run_sweep")
+    try:
+        with zipfile.ZipFile(path) as file:  # which is what torch writes, with a checksum of every part
+            damaged = file.testzip()
+        if damaged is None:
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # whatever a damaged file makes of the two readers
+        raise DamagedFileError(f"{path} is damaged; delete it and run {experiment} again") from error
+    raise DamagedFileError(f"{path} is damaged in {damaged}; delete it and run {experiment} again")
+
+
+def load_autoencoder(experiment, sample=False):
+    """The trained autoencoder of an experiment that has been run, ready for use."""
+    model = CODES[experiment.autoencoder](experiment.latent_dim)
+    model.load_state_dict(load_outcome(experiment, sample)["state"])
+    return model.eval()
+
+
+def what_is_missing(experiment, sample, origin):
+    """Why an experiment has to be run, in a few words; empty where its checkpoint was made by the same `origin`."""
+    if not outcome_path(experiment, sample).exists():
+        return "not run before"
+    try:
+        found = load_outcome(experiment, sample)["origin"]
+    except DamagedFileError:
+        return "damaged checkpoint"
+    return " and ".join(f"other {part}" for part in origin if found.get(part) != origin[part])
+
+
+def results_path(sample=False):
+    """The table of results; that of the sample is kept apart and never replaces the full study's."""
+    return (REPORTS_DIR / "sample" if sample else REPORTS_DIR) / "results.csv"
+
+
+def read_results(sample=False):
+    """The table of results on disk, empty where there is none yet."""
+    path = results_path(sample)
+    return pd.read_csv(path) if path.exists() else pd.DataFrame(columns=COLUMNS)
+
+
+def write_rows(rows, sample=False):
+    """Put rows into the table on disk, in place of those of the same experiments, all or nothing."""
+    path, key = results_path(sample), list(Experiment.__dataclass_fields__)
+    table = pd.DataFrame(rows, columns=COLUMNS)
+    table = pd.concat([read_results(sample).astype(object), table.astype(object)])
+    table = table.drop_duplicates(key, keep="last").sort_values(key, kind="stable")
+    with atomic_path(path) as temporary:
+        table.to_csv(temporary, index=False)
+
+
+def _plain(value):
+    """NumPy scalars as Python's, which a checkpoint that holds no code may contain."""
+    return value.item() if isinstance(value, np.generic) else value
