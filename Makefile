@@ -7,7 +7,7 @@ COALESCE := --CoalesceStreamsPreprocessor.enabled=True # keeps the last state of
 EXECUTED := reports/master_notebook.ipynb
 REPORT := reports/master_notebook.html
 
-.PHONY: run study test format clean
+.PHONY: run study test bench format clean
 
 run: .venv/installed  ## the whole study, as a report to open
 	@echo "Running the study: about 80 minutes on the complete data, five on the sample"
@@ -23,6 +23,9 @@ test: .venv/installed-for-tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pytest tests
+
+bench: .venv/installed  ## how fast it is on this machine, beside a plain port of the prior work; QUICK=1 in two minutes
+	$(BIN)/python run/benchmark.py $(if $(QUICK),--quick)
 
 format: .venv/installed-for-tests
 	$(BIN)/ruff check --fix .

@@ -58,13 +58,13 @@ def run_experiment(experiment, sample=False, settings=Settings()):
     dataset = load_dataset(experiment.dataset, download=False, sample=sample)
     seed_everything(experiment.seed)
     with one_thread():
-        model, row, history, predictions = _learn_and_read(experiment, dataset, settings)
+        model, row, history, predictions = learn_and_read(experiment, dataset, settings)
     row |= asdict(experiment) | {"is_sample": dataset.is_sample, "precision": precision()}
     row |= {"train_images": len(dataset.split("train")[0])}
     return save_outcome(experiment, sample, origin(dataset, settings), row, history, predictions, model)
 
 
-def _learn_and_read(experiment, dataset, settings):
+def learn_and_read(experiment, dataset, settings):
     """Learn the code, measure it, read the class from it."""
     start = time.perf_counter()
     model, history = _learn(experiment, dataset, settings)

@@ -54,7 +54,9 @@ def train_autoencoder(model, dataset, config=TrainConfig(), seed=0, progress=Tru
     model.to(device, memory_format=torch.channels_last)
     if not any(parameter.requires_grad for parameter in model.parameters()):
         return []  # a code in closed form: it is ready
-    optimizer, schedule = _optimizer(model, config, steps=config.epochs * math.ceil(len(images) / config.batch_size))
+    optimizer, schedule = build_optimizer(
+        model, config, steps=config.epochs * math.ceil(len(images) / config.batch_size)
+    )
     history = []
     epochs = tqdm(range(1, config.epochs + 1), desc=f"{model.name} {model.latent_dim}", disable=not progress)
     for epoch in epochs:
@@ -103,7 +105,8 @@ def _add(sums, terms, weight):
         sums[term] = sums.get(term, 0.0) + value.item() * weight
 
 
-def _optimizer(model, config, steps):
+def build_optimizer(model, config, steps):
+    """The optimiser and its schedule over `steps` batches; the linear maps have a rate of their own."""
     dense = [p for layer in model.modules() if isinstance(layer, torch.nn.Linear) for p in layer.parameters()]
     others = [p for p in model.parameters() if all(p is not d for d in dense)]
     rates = [config.learning_rate, config.learning_rate * config.dense_rate]

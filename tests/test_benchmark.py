@@ -1,0 +1,58 @@
+"""The benchmark measures what it says: each part on a few images, and the figure from rows as it writes them."""
+
+import runpy
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from src.benchmark_plots import overview
+from src.utils import ROOT
+
+
+@pytest.fixture(scope="module")
+def bench():
+    return runpy.run_path(str(ROOT / "run" / "benchmark.py"))
+
+
+@pytest.fixture(scope="module")
+def images(sample):
+    return sample.split("train")[0][:256]
+
+
+def test_the_plain_port_and_ours_are_both_timed(bench, images):
+    rows = list(bench["epochs"](images, 1))
+    assert {row[1] for row in rows} == {"plain conv", "plain vae", "ours conv", "ours vae"}
+    for (_, _, seconds, _), (_, _, rate, _) in zip(rows[::2], rows[1::2], strict=True):
+        assert seconds * rate == pytest.approx(45_000)
+
+
+@pytest.mark.parametrize("family", ["conv", "vae"])
+def test_the_plain_port_learns(bench, images, family):
+    losses = []
+    model = {"conv": bench["PlainConv"], "vae": bench["PlainVAE"]}[family]
+    original = model.loss
+    model.loss = lambda self, x: losses.append(original(self, x)) or losses[-1]
+    for _ in range(2):
+        bench["plain_epoch"](family, 10, images)
+    assert len(losses) == 8 and losses[3] < losses[0]
+
+
+def test_the_time_to_a_target_is_none_where_it_is_not_reached(bench, sample, monkeypatch):
+    ((_, _, reached, _),) = bench["time_to_target"](sample, [10])
+    monkeypatch.setitem(bench["time_to_target"].__globals__, "PRIOR_WORK", bench["PRIOR_WORK"].assign(test_mse=0.0))
+    ((_, _, never, _),) = bench["time_to_target"](sample, [10], step=30)
+    assert (reached > 0 or np.isnan(reached)) and np.isnan(never)
+
+
+def test_the_figure_has_a_panel_a_part():
+    rows = [
+        ("epoch", f"{who} {family}", 10.0, "images a second") for who in ("plain", "ours") for family in ("conv", "vae")
+    ]
+    rows += [("grid", "ours, extrapolated", 5.0, "minutes"), ("grid", "plain port, extrapolated", 50.0, "minutes")]
+    rows += [("time to target", "conv d=10", np.nan, "s"), ("profile", "mm", 30.0, "% of the time")]
+    rows += [("arithmetic", "training step, share of the peak", 40.0, "%")]
+    rows += [(part, 1, 2.0, "s") for part in ("images", "latent size", "width", "workers")]
+    figure = overview(pd.DataFrame(rows, columns=["part", "setting", "value", "unit"]), "this machine")
+    assert len(figure.axes) == 8 and all(ax.get_title() and ax.get_xlabel() for ax in figure.axes)
+    assert "40 % of the peak" in figure.axes[3].get_title()
