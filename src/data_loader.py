@@ -5,17 +5,19 @@ import shutil
 import tempfile
 import warnings
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import torchvision
 
-from src.cifar import CLASSES, SUPERCLASS_OF, SUPERCLASSES
+from src.cifar import CLASSES, FINGERPRINTS, SUPERCLASS_OF, SUPERCLASSES
 from src.download import ARCHIVES, DownloadError, check_archive, download_archive
 from src.utils import DATA_DIR
 
 SAMPLE_DIR = DATA_DIR / "sample"
 ARRAYS = ("x_train", "y_train", "x_test", "y_test")
+COMPLETE = 50_000  # training images
 VALIDATION_SHARE = 10  # the last 1/10 of the training images: 5,000 of CIFAR's 50,000
 
 
@@ -63,6 +65,7 @@ class ImageDataset:
             raise ValueError(f"unknown split {part!r}: choose one of {', '.join(parts)}")
         return parts[part]
 
+    @cached_property
     def fingerprint(self):
         """A checksum of images and labels: the same for the same data, wherever they came from."""
         digest = hashlib.sha256()
@@ -154,7 +157,10 @@ def _load_folder(name, folder):
             arrays[key] = np.load(path, mmap_mode="c", allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:
             raise ValueError(f"{path} cannot be read ({error}); delete {folder} to have it made again") from error
-    return _build(name, arrays, source=f"arrays in {folder.parent.name}/{name}")
+    dataset = _build(name, arrays, source=f"arrays in {folder.parent.name}/{name}")
+    if len(dataset.x_train) == COMPLETE and dataset.fingerprint != FINGERPRINTS[name]:
+        raise ValueError(f"the arrays in {folder} are not those of {name} any more; delete it to have it made again")
+    return dataset
 
 
 def _load_sample(name):

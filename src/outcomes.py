@@ -3,7 +3,9 @@
 import ast
 import hashlib
 import inspect
-import zipfile
+import io
+import warnings
+import zlib
 from dataclasses import asdict
 from functools import cache
 
@@ -13,12 +15,12 @@ import torch
 
 from src import autoencoder, baseline, classifier, measure, objectives, train
 from src.experiment import CODES, Experiment
-from src.utils import MODELS_DIR, REPORTS_DIR, atomic_path
+from src.utils import MODELS_DIR, REPORTS_DIR, atomic_path, load_safely, save_atomically
 
 COLUMNS = (
     "dataset autoencoder latent_dim seed is_sample train_images epochs parameters val_mse test_mse test_psnr_db "
     "kl_nats bits_per_dim active_units accuracy_linear accuracy_knn accuracy_mlp accuracy_conv "
-    "accuracy_both top5_mlp macro_f1_mlp autoencoder_seconds classifier_seconds conv_reader_seconds precision"
+    "accuracy_both top5_mlp macro_f1_mlp autoencoder_seconds classifier_seconds conv_reader_seconds precision failure"
 ).split()
 
 
@@ -32,12 +34,18 @@ def outcome_path(experiment, sample=False):
     return folder / f"{e.dataset}_{e.autoencoder}_d{e.latent_dim}_seed{e.seed}.pt"
 
 
+def progress_path(experiment, sample, origin):
+    """Where the state of an experiment in training is kept; the name is tied to all that makes its result."""
+    path, made_by = outcome_path(experiment, sample), hashlib.sha256(repr(origin).encode()).hexdigest()[:12]
+    return path.parent / "in_training" / f"{path.stem}_{made_by}.pt"
+
+
 def origin(dataset, settings):
     """All that makes a result, beside its Experiment: the settings, the data, and the code that computes it.
 
     Of the code only what it does counts: comments, docstrings and layout may change.
     """
-    return {"settings": asdict(settings), "data": dataset.fingerprint(), "code": _code_version()}
+    return {"settings": asdict(settings), "data": dataset.fingerprint, "code": _code_version()}
 
 
 @cache
@@ -57,8 +65,7 @@ def save_outcome(experiment, sample, origin, row, history, predictions, model):
     row = {column: _plain(row.get(column)) for column in COLUMNS}
     state = {key: value.cpu() for key, value in model.state_dict().items()}
     outcome = {"origin": origin, "row": row, "history": history, "state": state}
-    with atomic_path(outcome_path(experiment, sample)) as path:
-        torch.save(outcome | {"predictions": torch.from_numpy(predictions)}, path)
+    save_atomically(outcome | {"predictions": torch.from_numpy(predictions)}, outcome_path(experiment, sample))
     return row
 
 
@@ -70,14 +77,10 @@ def load_outcome(experiment, sample=False):
     path = outcome_path(experiment, sample)
     if not path.exists():
         raise ValueError(f"{experiment} has not been run: there is no {path.name}; run it with run_sweep")
-    try:
-        with zipfile.ZipFile(path) as file:  # which is what torch writes, with a checksum of every part
-            damaged = file.testzip()
-        if damaged is None:
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # whatever a damaged file makes of the two readers
-        raise DamagedFileError(f"{path} is damaged; delete it and run {experiment} again") from error
-    raise DamagedFileError(f"{path} is damaged in {damaged}; delete it and run {experiment} again")
+    outcome = load_safely(path)
+    if outcome is None:
+        raise DamagedFileError(f"{path} is damaged; run {experiment} again with run_sweep")
+    return outcome
 
 
 def load_autoencoder(experiment, sample=False):
@@ -104,9 +107,23 @@ def results_path(sample=False):
 
 
 def read_results(sample=False):
-    """The table of results on disk, empty where there is none yet."""
+    """The table of results on disk, empty where there is none yet.
+
+    Every line of the file ends with a checksum of the rest of it; a line that is not as it was written is left out, with
+    a warning that says how to get it back.
+    """
     path = results_path(sample)
-    return pd.read_csv(path) if path.exists() else pd.DataFrame(columns=COLUMNS)
+    if not path.exists():
+        return pd.DataFrame(columns=COLUMNS)
+    text = path.read_text(errors="replace")
+    lines = [line.rpartition(",") for line in text.splitlines()]
+    whole = [rest for rest, _, checksum in lines if checksum == _checksum(rest)]
+    if len(whole) < len(lines):
+        what = f"{len(lines) - len(whole)} of {len(lines)} lines of {path} are damaged and left out"
+        warnings.warn(f"{what}; run_sweep writes them again from the checkpoints", stacklevel=2)
+    if not whole or whole[0] != ",".join(COLUMNS):
+        return pd.DataFrame(columns=COLUMNS)
+    return pd.read_csv(io.StringIO("\n".join(whole)))
 
 
 def write_rows(rows, sample=False):
@@ -115,8 +132,14 @@ def write_rows(rows, sample=False):
     table = pd.DataFrame(rows, columns=COLUMNS)
     table = pd.concat([read_results(sample).astype(object), table.astype(object)])
     table = table.drop_duplicates(key, keep="last").sort_values(key, kind="stable")
+    lines = table.to_csv(index=False).splitlines()
     with atomic_path(path) as temporary:
-        table.to_csv(temporary, index=False)
+        temporary.write_text("".join(f"{line},{_checksum(line)}\n" for line in lines))
+
+
+def _checksum(line):
+    """Eight hexadecimal digits; of the header its name, so that the column has one."""
+    return "checksum" if line == ",".join(COLUMNS) else f"{zlib.crc32(line.encode()):08x}"
 
 
 def _plain(value):

@@ -4,10 +4,13 @@ import sys
 import time
 import warnings
 from collections import Counter
+from contextlib import contextmanager
 from dataclasses import asdict
 
 import joblib
 import pandas as pd
+from filelock import FileLock, Timeout
+from joblib.externals.loky.process_executor import TerminatedWorkerError
 from tqdm import tqdm
 
 from src.autoencoder import VariationalAutoencoder
@@ -15,9 +18,23 @@ from src.baseline import fine_tune, train_supervised
 from src.data_loader import load_dataset
 from src.experiment import CODES, Settings
 from src.measure import measure_information, measure_reconstruction, read_code
-from src.outcomes import COLUMNS, load_outcome, origin, save_outcome, what_is_missing, write_rows
+from src.outcomes import (
+    COLUMNS,
+    load_outcome,
+    origin,
+    progress_path,
+    results_path,
+    save_outcome,
+    what_is_missing,
+    write_rows,
+)
 from src.train import train_autoencoder
 from src.utils import one_thread, precision, seed_everything
+
+
+class SweepError(RuntimeError):
+    """Some experiments of a sweep have no result, or it could not start; the message says which and why."""
+
 
 UNABLE_TO_DECODE = ("random", "supervised", "pixels", "spatial_finetuned")  # or of which a reconstruction says nothing
 
@@ -28,17 +45,56 @@ def run_sweep(experiments, n_jobs=-1, sample=False, settings=Settings()):
     Returns the table of all of them, a row each, in the order given. Every row is in `results_path(sample)` as soon
     as its experiment ends. With `sample`, everything is on the embedded sample, whose results are kept apart.
     """
-    waiting = _waiting(experiments, sample, settings)
-    job = joblib.delayed(run_experiment)
-    rows = joblib.Parallel(n_jobs, return_as="generator_unordered")(job(e, sample, settings) for e in waiting)
+    with _alone(sample):
+        failures = _run_all(_waiting(experiments, sample, settings), n_jobs, sample, settings)
+        if failures:
+            raise SweepError(f"{len(failures)} of {len(experiments)} experiments have no result: {'; '.join(failures)}")
+        rows = [load_outcome(e, sample)["row"] for e in experiments]
+        write_rows(rows, sample)  # for those that had been run before, should the table have been lost
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+@contextmanager
+def _alone(sample):
+    """Hold the results' folder, so that no other sweep writes to it meanwhile."""
+    folder = results_path(sample).parent
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".sweep.lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise SweepError(f"another sweep is at work on {folder}; wait for its end or stop it") from None
+    with lock:
+        yield
+
+
+def _run_all(experiments, n_jobs, sample, settings):
+    """Run experiments side by side, each a row of the table as soon as it ends; returns what went wrong with which."""
+    job, failures, ended = joblib.delayed(_run_or_report), [], set()
+    rows = joblib.Parallel(n_jobs, return_as="generator_unordered")(job(e, sample, settings) for e in experiments)
     with warnings.catch_warnings():
         # joblib replaces a worker whose memory has grown, and says so each time; no experiment is lost by it
         warnings.filterwarnings("ignore", "A worker stopped while some jobs were given")
-        for row in tqdm(rows, "sweep", len(waiting), unit="experiment", disable=not waiting, file=sys.stdout):
-            write_rows([row], sample)
-    rows = [load_outcome(e, sample)["row"] for e in experiments]
-    write_rows(rows, sample)  # for those that had been run before, should the table have been lost
-    return pd.DataFrame(rows, columns=COLUMNS)
+        bar = tqdm(rows, "sweep", len(experiments), unit="experiment", disable=not experiments, file=sys.stdout)
+        try:
+            for experiment, row in bar:
+                write_rows([row], sample)
+                ended.add(experiment)
+                bar.set_postfix_str(str(experiment))
+                if row["failure"]:
+                    failures.append(f"{experiment}: {row['failure']}")
+        except TerminatedWorkerError:
+            lost = [str(e) for e in experiments if e not in ended]
+            failures.append(f"a worker was killed, perhaps for want of memory; run again for {', '.join(lost)}")
+    return failures
+
+
+def _run_or_report(experiment, sample, settings):
+    """The experiment and its row, or, where training went wrong, a row that says how."""
+    try:
+        return experiment, run_experiment(experiment, sample, settings)
+    except FloatingPointError as error:
+        return experiment, dict.fromkeys(COLUMNS) | asdict(experiment) | {"is_sample": sample, "failure": str(error)}
 
 
 def _waiting(experiments, sample, settings):
@@ -56,18 +112,22 @@ def _waiting(experiments, sample, settings):
 def run_experiment(experiment, sample=False, settings=Settings()):
     """Run one experiment on one thread, keep what it leaves in `models/`, and return its row of the table."""
     dataset = load_dataset(experiment.dataset, download=False, sample=sample)
+    made_by = origin(dataset, settings)
+    in_training = progress_path(experiment, sample, made_by)
     seed_everything(experiment.seed)
     with one_thread():
-        model, row, history, predictions = learn_and_read(experiment, dataset, settings)
+        model, row, history, predictions = learn_and_read(experiment, dataset, settings, in_training)
     row |= asdict(experiment) | {"is_sample": dataset.is_sample, "precision": precision()}
     row |= {"train_images": len(dataset.split("train")[0])}
-    return save_outcome(experiment, sample, origin(dataset, settings), row, history, predictions, model)
+    row = save_outcome(experiment, sample, made_by, row, history, predictions, model)
+    in_training.unlink(missing_ok=True)
+    return row
 
 
-def learn_and_read(experiment, dataset, settings):
-    """Learn the code, measure it, read the class from it."""
+def learn_and_read(experiment, dataset, settings, checkpoint=None):
+    """Learn the code, measure it, read the class from it; `checkpoint` is where training keeps its state meanwhile."""
     start = time.perf_counter()
-    model, history = _learn(experiment, dataset, settings)
+    model, history = _learn(experiment, dataset, settings, checkpoint)
     learnt = time.perf_counter()
     row = {} if experiment.autoencoder in UNABLE_TO_DECODE else measure_reconstruction(model, dataset)
     if isinstance(model, VariationalAutoencoder):
@@ -83,14 +143,14 @@ def learn_and_read(experiment, dataset, settings):
     return model, row, history, predictions
 
 
-def _learn(experiment, dataset, settings):
+def _learn(experiment, dataset, settings, checkpoint):
     """The trained model of an experiment and its history."""
     name, seed = experiment.autoencoder, experiment.seed
     if name == "supervised":
         return train_supervised(experiment.latent_dim, dataset, settings.baseline, seed), []
     model = CODES[name](experiment.latent_dim)
     config = settings.baseline if name.startswith("spatial") else settings.train
-    history = train_autoencoder(model, dataset, config, seed, progress=False)
+    history = train_autoencoder(model, dataset, config, seed, progress=False, checkpoint=checkpoint)
     if name == "spatial_finetuned":
         model = fine_tune(model, dataset, config, seed).autoencoder
     return model, history

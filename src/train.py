@@ -1,4 +1,4 @@
-"""Train an autoencoder, use it on images, and keep it on disk."""
+"""Train an autoencoder, and use it on images."""
 
 import math
 import time
@@ -9,7 +9,7 @@ import torch
 from tqdm import tqdm
 
 from src.data_loader import check_images
-from src.utils import get_device, mixed_precision, seed_everything
+from src.utils import get_device, load_safely, mixed_precision, save_atomically, seed_everything
 
 EVALUATION_BATCH = 250
 SHIFT = 2  # pixels
@@ -39,18 +39,22 @@ class TrainConfig:
                 raise ValueError(f"{setting} must be above 0, not {getattr(self, setting)!r}")
 
 
-def train_autoencoder(model, dataset, config=TrainConfig(), seed=0, progress=True):
+def train_autoencoder(model, dataset, config=TrainConfig(), seed=0, progress=True, checkpoint=None):
     """Train `model` on the training split, on the GPU where there is one; labels are never looked at.
 
     Returns the history, a dict an epoch: `epoch`, `seconds`, and each term of the loss as `train_TERM` and
     `val_TERM`, means over the images of the split. The same seed gives the same weights on one thread.
+    With `checkpoint`, a path, the state of training is kept there at the end of every epoch, and training that finds
+    one goes on from it, to the same weights bit for bit.
     Raises FloatingPointError, naming the epoch, where the loss stops being finite.
     """
     seed_everything(seed)
     device = get_device()
     images, _ = dataset.split("train")
     validation, _ = dataset.split("validation")
-    model.prepare(images)
+    interrupted = load_safely(checkpoint) if checkpoint and checkpoint.exists() else None
+    if interrupted is None:
+        model.prepare(images)
     model.to(device, memory_format=torch.channels_last)
     if not any(parameter.requires_grad for parameter in model.parameters()):
         return []  # a code in closed form: it is ready
@@ -58,7 +62,14 @@ def train_autoencoder(model, dataset, config=TrainConfig(), seed=0, progress=Tru
         model, config, steps=config.epochs * math.ceil(len(images) / config.batch_size)
     )
     history = []
-    epochs = tqdm(range(1, config.epochs + 1), desc=f"{model.name} {model.latent_dim}", disable=not progress)
+    if interrupted:
+        history = interrupted["history"]
+        for part, name in ((model, "model"), (optimizer, "optimizer"), (schedule, "schedule")):
+            part.load_state_dict(interrupted[name])
+        torch.set_rng_state(interrupted["random"])
+    epochs = tqdm(
+        range(len(history) + 1, config.epochs + 1), desc=f"{model.name} {model.latent_dim}", disable=not progress
+    )
     for epoch in epochs:
         start = time.perf_counter()
         train = train_epoch(model, images, config.batch_size, optimizer, schedule)
@@ -69,6 +80,13 @@ def train_autoencoder(model, dataset, config=TrainConfig(), seed=0, progress=Tru
         record |= {f"train_{term}": value for term, value in train.items()}
         record |= {f"val_{term}": value for term, value in val.items()}
         history.append(record)
+        if checkpoint:
+            state = {
+                "model": model.state_dict(),
+                "optimizer": optimizer.state_dict(),
+                "schedule": schedule.state_dict(),
+            }
+            save_atomically(state | {"history": history, "random": torch.get_rng_state()}, checkpoint)
         epochs.set_postfix(val_mse=f"{val['reconstruction']:.4f}")
     model.eval()
     return history

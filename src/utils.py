@@ -1,8 +1,11 @@
 """What several modules share: paths, seeds, the device and its precision, atomic writes."""
 
+import io
 import os
 import random
 import tempfile
+import warnings
+import zipfile
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -58,11 +61,27 @@ def add_noise(x, std):
     return (x + std * torch.randn_like(x)).clamp(0, 1)
 
 
+class WriteError(OSError):
+    """A file could not be written: the disk is full, or the folder may not be written to. Nothing has changed."""
+
+
 @contextmanager
 def atomic_path(path):
-    """Yield a temporary path beside `path` that takes its place when the block ends well, and vanishes when not."""
+    """Yield a temporary path beside `path` that takes its place when the block ends well, and vanishes when not.
+
+    Raises WriteError where the system refuses; what was at `path` stays as it was.
+    """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _temporary_beside(path) as temporary:
+            yield temporary
+    except OSError as error:
+        raise WriteError(f"{path} could not be written ({error}); what was there before is as it was") from error
+
+
+@contextmanager
+def _temporary_beside(path):
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
     os.close(handle)
     try:
@@ -73,6 +92,27 @@ def atomic_path(path):
         os.replace(temporary, path)
     finally:
         Path(temporary).unlink(missing_ok=True)
+
+
+def save_atomically(tensors, path):
+    """Write a dictionary of tensors and plain values to `path`, all or nothing."""
+    buffer = io.BytesIO()  # torch's own writer reports a full disk as something else
+    torch.save(tensors, buffer)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(buffer.getbuffer())
+
+
+def load_safely(path):
+    """What `save_atomically` wrote, on the CPU; None where the file is not as it was written. No code is executed."""
+    try:
+        with zipfile.ZipFile(path) as file:  # which is what torch writes, with a checksum of every part
+            if file.testzip() is None:
+                return torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # whatever the readers make of a damaged file
+        warnings.warn(f"{path} is damaged: {error}", stacklevel=2)
+    return None
 
 
 @contextmanager

@@ -1,14 +1,17 @@
+import math
 import shutil
 import subprocess
 import sys
+import warnings
 from dataclasses import astuple, replace
 
 import pandas as pd
 import pytest
 import torch
+from filelock import FileLock
 
-from src import outcomes, sweep
-from src.autoencoder import AUTOENCODERS
+from src import outcomes, sweep, train
+from src.autoencoder import AUTOENCODERS, VariationalAutoencoder
 from src.baseline import PCACode
 from src.classifier import ClassifierConfig
 from src.experiment import Experiment, Settings, baselines, bounds, grid
@@ -22,7 +25,7 @@ from src.outcomes import (
     read_results,
     results_path,
 )
-from src.sweep import run_experiment, run_sweep
+from src.sweep import SweepError, run_experiment, run_sweep
 from src.train import TrainConfig, encode_images
 from src.utils import ROOT
 
@@ -187,6 +190,84 @@ def test_stale_and_damaged_checkpoints_are_not_picked_up(study, monkeypatch, tin
     run_sweep(experiments, n_jobs=1, settings=settings)
     reason = "damaged checkpoint" if change == "damage" else f"other {change}"
     assert len(runs) == 1 and f"1 of 1 experiments to run: {reason}" in capsys.readouterr().out
+
+
+def test_interrupted_training_goes_on_to_the_same_row_and_weights(study, monkeypatch):
+    """Killed after the first of two epochs and, another time, while the code is read."""
+    (experiment,), settings = (
+        grid(["CIFAR10"], ["vae"], [3]),
+        replace(QUICK, train=TrainConfig(epochs=2, batch_size=64)),
+    )
+    run_sweep([experiment], n_jobs=1, settings=settings)
+    whole = load_outcome(experiment)
+    for name in ("evaluate", "read_code"):
+        outcome_path(experiment).unlink()
+        module, calls = (train if name == "evaluate" else sweep), []
+        original = getattr(module, name)
+
+        def stop(*args, original=original, calls=calls, last=2 if name == "evaluate" else 1):
+            calls.append(args)
+            if len(calls) == last:
+                raise KeyboardInterrupt
+            return original(*args)
+
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(module, name, stop)
+            run_sweep([experiment], n_jobs=1, settings=settings)
+        assert len(list((study / "models" / "in_training").iterdir())) == 1
+        passes = []
+        with monkeypatch.context() as patch:
+            patch.setattr(
+                train, "train_epoch", lambda *args, run=train.train_epoch, passes=passes: passes.append(1) or run(*args)
+            )
+            run_sweep([experiment], n_jobs=1, settings=settings)
+        again = load_outcome(experiment)
+        assert len(passes) == (1 if name == "evaluate" else 0)
+        assert all(torch.equal(value, again["state"][key]) for key, value in whole["state"].items())
+        assert {k: v for k, v in whole["row"].items() if k not in TIMES} == {
+            k: v for k, v in again["row"].items() if k not in TIMES
+        }
+        assert not list((study / "models" / "in_training").iterdir())
+
+
+def test_training_that_fails_is_said_and_the_others_go_on(study, monkeypatch):
+    loss = VariationalAutoencoder.loss
+    monkeypatch.setattr(
+        VariationalAutoencoder, "loss", lambda self, x: {k: v * math.nan for k, v in loss(self, x).items()}
+    )
+    experiments = grid(["CIFAR10"], ["vae", "pca"], [3])
+    with pytest.raises(SweepError, match=r"1 of 2 experiments have no result: CIFAR10 vae 3 seed 0: .* nan in epoch 1"):
+        run_sweep(experiments, n_jobs=1, settings=QUICK)
+    table = read_results().set_index("autoencoder")
+    assert "nan in epoch 1" in table.failure["vae"] and table.accuracy_mlp["pca"] > 0
+
+
+def test_two_sweeps_do_not_share_a_folder(study):
+    results_path().parent.mkdir()
+    with FileLock(results_path().with_name(".sweep.lock")):
+        with pytest.raises(SweepError, match="another sweep is at work on"):
+            run_sweep(grid(["CIFAR10"], ["pca"], [3]), n_jobs=1, settings=QUICK)
+    assert len(run_sweep(grid(["CIFAR10"], ["pca"], [3]), n_jobs=1, settings=QUICK)) == 1
+
+
+def test_damaged_lines_of_the_table_are_left_out_and_come_back(study):
+    experiments = grid(["CIFAR10"], ["pca"], [3, 4])
+    run_sweep(experiments, n_jobs=1, settings=QUICK)
+    before, path = read_results(), results_path()
+    content = path.read_bytes()
+    for position in range(0, len(content) - 1, 7):
+        damaged = bytearray(content)
+        damaged[position] ^= 1 << position % 8
+        for spoilt in (bytes(damaged), content[:position]):
+            path.write_bytes(spoilt)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                found = read_results()
+            merged = found.merge(before, how="left", indicator=True)
+            assert (merged._merge == "both").all() and len(found) <= 2
+    with pytest.warns(UserWarning, match="damaged and left out"):
+        run_sweep(experiments, n_jobs=1, settings=QUICK)
+    assert path.read_bytes() == content
 
 
 def test_the_committed_table_is_the_complete_study():
