@@ -1,16 +1,18 @@
 """Fetch an official CIFAR archive from the first mirror that serves it whole."""
 
+import os
 import time
 import urllib.request
 from dataclasses import dataclass
 from http.client import HTTPException
-from urllib.error import URLError
+from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 
 from torchvision.datasets.utils import USER_AGENT, check_integrity
 from tqdm import tqdm
 
 TIMEOUT = 4  # seconds without an answer; a host may have several addresses, each of which is tried
+PAUSES = (1, 2)  # seconds before a busy or broken connection is tried again
 CRAWL_WINDOW = 8  # seconds over which the speed is judged
 CRAWL_SPEED = 100_000  # bytes a second; the official server has been throttled to less since June 2026
 
@@ -32,7 +34,9 @@ class Archive:
 
     @property
     def urls(self):
-        return [mirror.format(filename=self.filename, folder=self.folder) for mirror in MIRRORS]
+        """Where to look, in order: the mirrors named in the variable CIFAR_MIRRORS, with spaces between, come first."""
+        mirrors = [*os.environ.get("CIFAR_MIRRORS", "").split(), *MIRRORS]
+        return [mirror.format(filename=self.filename, folder=self.folder) for mirror in mirrors]
 
 
 ARCHIVES = {
@@ -59,7 +63,7 @@ def download_archive(archive, folder):
     for url in archive.urls:
         path = folder / archive.filename
         try:
-            _download(url, path)
+            _fetch(url, path)
         except (OSError, HTTPException) as error:  # URLError and time-outs are OSErrors
             reason = error.reason if type(error) is URLError else error
             failures.append(f"{urlsplit(url).netloc}: {reason}")
@@ -70,12 +74,32 @@ def download_archive(archive, folder):
     raise DownloadError("no mirror served the archive: " + "; ".join(failures))
 
 
+def _fetch(url, path):
+    """Download `url`, again where the server is busy or breaks off, and from there on where it can."""
+    path.unlink(missing_ok=True)
+    for pause in (*PAUSES, None):
+        try:
+            return _download(url, path)
+        except HTTPError as error:
+            if error.code < 500 or pause is None:
+                raise
+        except (ConnectionError, HTTPException):  # but not silence: then the next mirror is the better hope
+            if pause is None:
+                raise
+        time.sleep(pause)
+
+
 def _download(url, path):
-    """Write what `url` serves to `path`; raises OSError as soon as the server is silent or crawls."""
-    request = urllib.request.Request(url, headers={"User-Agent": USER_AGENT})  # some servers turn Python's own away
-    with urllib.request.urlopen(request, timeout=TIMEOUT) as response, open(path, "wb") as file:
-        size = int(response.headers.get("Content-Length", 0)) or None
-        with tqdm(total=size, unit="B", unit_scale=True, desc=path.name, leave=False) as bar:
+    """Add to `path` what `url` serves beyond it; raises OSError as soon as the server is silent, crawls or breaks off."""
+    start = path.stat().st_size if path.exists() else 0
+    headers = {"User-Agent": USER_AGENT, "Range": f"bytes={start}-"}  # some servers turn Python's own agent away
+    with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=TIMEOUT) as response:
+        start = start if response.status == 206 else 0  # a server that knows no ranges sends all of it
+        size = start + int(response.headers.get("Content-Length", 0)) or None
+        with (
+            open(path, "ab" if start else "wb") as file,
+            tqdm(total=size, initial=start, unit="B", unit_scale=True, desc=path.name, leave=False) as bar,
+        ):
             window_start, window_bytes = time.monotonic(), 0
             while chunk := response.read1(1 << 16):  # read1 returns what is there; read would wait for a crawler
                 file.write(chunk)
@@ -86,3 +110,5 @@ def _download(url, path):
                     if window_bytes < CRAWL_SPEED * seconds:
                         raise TimeoutError(f"slower than {CRAWL_SPEED / 1000:.0f} kB/s")
                     window_start, window_bytes = time.monotonic(), 0
+    if size and path.stat().st_size < size:
+        raise ConnectionError(f"it broke off after {path.stat().st_size:,} of {size:,} bytes")

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import itertools
 import pickle
 import tarfile
 import threading
@@ -41,6 +42,16 @@ def official_archive(dataset):
     return buffer.getvalue(), sums
 
 
+def climbing_archive():
+    """An archive whose only member would land outside the folder that it is unpacked in."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+        entry = tarfile.TarInfo("../climbed")
+        entry.size = 1
+        archive.addfile(entry, io.BytesIO(b"!"))
+    return buffer.getvalue()
+
+
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         behaviour = self.path.split("/")[1]
@@ -49,9 +60,19 @@ class Handler(BaseHTTPRequestHandler):
             return self.send_error(404)
         if behaviour == "silent":
             return self.server.ended.wait(30)
+        if behaviour == "busy" and self.server.count() <= 2:
+            return self.send_error(503)
+        if behaviour == "ranges":  # breaks off twice, and can go on from where it broke off
+            start = int(self.headers["Range"].removeprefix("bytes=").removesuffix("-"))
+            self.send_response(206)
+            self.send_header("Content-Length", str(len(content) - start))
+            self.end_headers()
+            return self.wfile.write(content[start : start + len(content) // 2])
         self.send_response(200)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
+        if behaviour == "climbing":
+            return self.wfile.write(self.server.climbing.ljust(len(content), b"0"))
         if behaviour == "partial":
             return self.wfile.write(content[: len(content) // 2])
         if behaviour == "corrupt":
@@ -73,6 +94,8 @@ def server(tiny100, monkeypatch):
     httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     httpd.content, sums = official_archive(tiny100)
     httpd.ended = threading.Event()
+    httpd.climbing, counter = climbing_archive(), itertools.count(1)
+    httpd.count = lambda: next(counter)
     httpd.archive = Archive("cifar-100-python.tar.gz", hashlib.md5(httpd.content).hexdigest(), "cifar100")
     threading.Thread(target=httpd.serve_forever, daemon=True).start()
 
@@ -111,7 +134,7 @@ def test_an_archive_supplied_by_hand_needs_no_mirror(server, tiny100, tmp_path):
     assert (tmp_path / "cifar-100-python.tar.gz").exists()
 
 
-@pytest.mark.parametrize("bad", ["missing", "partial", "corrupt", "silent", "crawling"])
+@pytest.mark.parametrize("bad", ["missing", "partial", "corrupt", "silent", "crawling", "climbing"])
 def test_a_bad_mirror_is_left_for_the_next_within_15_seconds(server, tmp_path, bad):
     server.mirrors(bad, "good")
     start = time.monotonic()
@@ -130,7 +153,27 @@ def test_where_all_mirrors_fail_the_error_says_what_each_did(server, tmp_path):
     server.mirrors("missing", "corrupt", "partial")
     with pytest.raises(DownloadError) as error:
         download_archive(server.archive, tmp_path)
-    assert "404" in str(error.value) and str(error.value).count("another MD5") == 2
+    assert "404" in str(error.value) and "another MD5" in str(error.value) and "broke off after" in str(error.value)
+
+
+@pytest.mark.parametrize("behaviour", ["busy", "ranges"])
+def test_a_busy_or_broken_mirror_is_tried_again_and_gone_on_from(server, tmp_path, behaviour):
+    server.mirrors(behaviour)
+    assert check_archive(download_archive(server.archive, tmp_path), server.archive)
+
+
+def test_nothing_climbs_out_of_an_archive(server, tmp_path):
+    server.mirrors("climbing")
+    with pytest.raises(data_loader.DataUnavailableError, match="another MD5"):
+        load_dataset("CIFAR100", data_dir=tmp_path / "data")
+    assert [path.name for path in tmp_path.rglob("*")] == ["data"]
+
+
+def test_mirrors_of_ones_own_come_first(server, tmp_path, monkeypatch):
+    server.mirrors("missing")
+    monkeypatch.setenv("CIFAR_MIRRORS", f"http://127.0.0.1:{server.server_port}/good/{{filename}}")
+    assert check_archive(download_archive(server.archive, tmp_path), server.archive)
+    assert server.archive.urls[0].endswith("/good/cifar-100-python.tar.gz")
 
 
 def test_a_failed_download_leaves_no_data_and_no_debris(server, tmp_path):
