@@ -7,7 +7,7 @@ COALESCE := --CoalesceStreamsPreprocessor.enabled=True # keeps the last state of
 EXECUTED := reports/master_notebook.ipynb
 REPORT := reports/master_notebook.html
 
-.PHONY: run study test bench format clean
+.PHONY: run study test test-faults bench format clean
 
 run: .venv/installed  ## the whole study, as a report to open
 	@echo "Running the study: about 80 minutes on the complete data, five on the sample"
@@ -22,7 +22,10 @@ study: .venv/installed  ## the same, and the exploration of the data, with the o
 test: .venv/installed-for-tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/pytest tests
+	$(BIN)/pytest tests --ignore tests/faults
+
+test-faults: .venv/installed-for-tests  ## kills, damaged files, full disks and bad input; about ten minutes
+	$(BIN)/pytest tests/faults -s
 
 bench: .venv/installed  ## how fast it is on this machine, beside a plain port of the prior work; QUICK=1 in two minutes
 	$(BIN)/python run/benchmark.py $(if $(QUICK),--quick)

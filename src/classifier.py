@@ -37,6 +37,7 @@ class ClassifierConfig:
 
 MLP = ClassifierConfig(epochs=16, batch_size=256, learning_rate=7e-3)
 CONVOLUTIONS = ClassifierConfig(epochs=6, batch_size=128)
+MANY = np.iinfo(np.int64).max  # more classes than any labels have
 
 
 class LatentClassifier(nn.Module):
@@ -116,7 +117,9 @@ def train_classifier(z, y, n_classes, config=MLP, seed=0):
     """
     seed_everything(seed)
     views = _views(z, y, n_classes)
-    first = next(views)
+    first = next(views, None)
+    if first is None:
+        raise ValueError("there are no latent vectors to learn from; at least one view of the images is needed")
     model = LatentClassifier(first.shape[1], n_classes)
     model.mean.copy_(first.mean(0))
     model.std.copy_(first.std(0, correction=0).clamp(min=1e-6))
@@ -170,6 +173,7 @@ def train_linear_classifier(z, y, penalty=1.0):
     `penalty` is the inverse strength of the squared penalty, scikit-learn's C.
     """
     z = check_latents(z)
+    check_labels(y, MANY, len(z))
     # a tolerance that is reached: the default one spends most of the time where accuracy no longer changes
     return make_pipeline(StandardScaler(), LogisticRegression(C=penalty, tol=1e-3, max_iter=300)).fit(z, y)
 
@@ -181,7 +185,9 @@ def train_neighbours(z, y):
     """
     # on the unit sphere the Euclidean distance, for which scikit-learn has its fast search, orders as the angle does
     neighbours = KNeighborsClassifier(40, weights=inverse_square, algorithm="brute")
-    return make_pipeline(StandardScaler(), Normalizer(), neighbours).fit(check_latents(z), y)
+    z = check_latents(z)
+    check_labels(y, MANY, len(z))
+    return make_pipeline(StandardScaler(), Normalizer(), neighbours).fit(z, y)
 
 
 def inverse_square(distances):

@@ -167,8 +167,11 @@ def _load_sample(name):
     path = SAMPLE_DIR / f"{name}.npz"
     if not path.exists():
         raise DataUnavailableError(f"{name} has no embedded sample; the samples are {_samples()}")
-    with np.load(path, allow_pickle=False) as file:
-        arrays = {key: file[key] for key in ARRAYS}
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {key: file[key] for key in ARRAYS}
+    except Exception as error:  # whatever the readers make of a damaged file
+        raise ValueError(f"the embedded sample {path} is damaged ({error}); get it anew with the repository") from error
     return _build(name, arrays, is_sample=True, source=f"embedded sample data/sample/{name}.npz")
 
 

@@ -1,0 +1,141 @@
+"""Every kind of file that the project writes or relies on, truncated and bit-flipped: never a wrong number."""
+
+import subprocess
+import sys
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from src import outcomes, sweep
+from src.classifier import ClassifierConfig
+from src.data_loader import ARRAYS, DataUnavailableError, load_dataset
+from src.experiment import Experiment, Settings
+from src.outcomes import DamagedFileError, load_outcome, outcome_path, read_results, results_path
+from src.sweep import run_sweep
+from src.train import TrainConfig
+from src.utils import DATA_DIR, ROOT, load_safely, save_atomically
+
+PLACES = 20
+EXPERIMENT = Experiment("CIFAR10", "conv", 3)
+
+
+def damaged(content, seed=0):
+    """The content cut off at PLACES places, and with one bit turned over at PLACES others."""
+    rng = np.random.default_rng(seed)
+    for position in rng.integers(0, len(content), PLACES):
+        yield content[:position]
+    for position in rng.integers(0, len(content), PLACES):
+        spoilt = bytearray(content)
+        spoilt[position] ^= 1 << int(rng.integers(8))
+        yield bytes(spoilt)
+
+
+def same(a, b):
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(same(value, b[key]) for key, value in a.items())
+    return torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b
+
+
+@pytest.fixture
+def study(tmp_path, monkeypatch, tiny):
+    monkeypatch.setattr(outcomes, "MODELS_DIR", tmp_path / "models")
+    monkeypatch.setattr(outcomes, "REPORTS_DIR", tmp_path / "reports")
+    monkeypatch.setattr(sweep, "load_dataset", lambda name, download, sample: tiny)
+    once = ClassifierConfig(epochs=1, batch_size=64)
+    run_sweep([EXPERIMENT], 1, settings=Settings(TrainConfig(epochs=1), TrainConfig(epochs=1), 2, once, once))
+
+
+@pytest.mark.filterwarnings("ignore:.*damaged")
+def test_a_checkpoint_is_whole_or_refused(study):
+    path, whole, refused = outcome_path(EXPERIMENT), load_outcome(EXPERIMENT), 0
+    for content in damaged(path.read_bytes()):
+        path.write_bytes(content)
+        try:
+            assert same(load_outcome(EXPERIMENT), whole)
+        except DamagedFileError:
+            refused += 1
+    print(f"checkpoint: {refused} of {2 * PLACES} damaged files refused, the others unharmed")
+    assert refused >= PLACES
+
+
+@pytest.mark.filterwarnings("ignore:.*damaged")
+def test_the_state_of_training_is_whole_or_refused(tmp_path):
+    state = {"model": {"weight": torch.arange(3000.0)}, "history": [{"epoch": 1, "val_total": 0.5}]}
+    save_atomically(state, tmp_path / "state.pt")
+    for content in damaged((tmp_path / "state.pt").read_bytes()):
+        (tmp_path / "state.pt").write_bytes(content)
+        found = load_safely(tmp_path / "state.pt")
+        assert found is None or same(found, state)
+
+
+def test_no_row_of_the_table_is_wrong(study):
+    before, path = read_results(), results_path()
+    for content in damaged(path.read_bytes()):
+        path.write_bytes(content)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = read_results()
+        if len(found):
+            pd.testing.assert_frame_equal(found, before)
+
+
+@pytest.mark.parametrize("key", ARRAYS)
+def test_the_arrays_of_the_complete_data_are_whole_or_refused(tmp_path, key):
+    source = DATA_DIR / "CIFAR10"
+    if not source.exists():
+        pytest.skip("data/CIFAR10 is not there")
+    folder = tmp_path / "CIFAR10"
+    folder.mkdir()
+    for other in ARRAYS:
+        if other != key:
+            (folder / f"{other}.npy").symlink_to(source / f"{other}.npy")
+    whole = load_dataset("CIFAR10", download=False).fingerprint
+    for content in damaged((source / f"{key}.npy").read_bytes()):
+        (folder / f"{key}.npy").write_bytes(content)
+        try:
+            assert load_dataset("CIFAR10", data_dir=tmp_path, download=False).fingerprint == whole
+        except ValueError as error:
+            assert "CIFAR10" in str(error)
+
+
+def test_the_sample_is_whole_or_refused(tmp_path, monkeypatch, sample):
+    content = (DATA_DIR / "sample" / "CIFAR10.npz").read_bytes()
+    monkeypatch.setattr("src.data_loader.SAMPLE_DIR", tmp_path)
+    for spoilt in damaged(content):
+        (tmp_path / "CIFAR10.npz").write_bytes(spoilt)
+        try:
+            assert load_dataset("CIFAR10", sample=True).fingerprint == sample.fingerprint
+        except (ValueError, DataUnavailableError) as error:
+            assert "sample" in str(error)
+
+
+def test_a_full_disk_ends_in_one_error_and_loses_nothing(tmp_path):
+    """A limit on the size of files stands for the full disk: the system refuses the same call in the same way."""
+    script = f"""
+import resource, sys, torch
+sys.path.insert(0, {str(ROOT)!r})
+from pathlib import Path
+from src.utils import WriteError, save_atomically
+path = Path({str(tmp_path)!r}) / "file.pt"
+save_atomically({{"weight": torch.ones(10)}}, path)
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+try:
+    save_atomically({{"weight": torch.ones(100_000)}}, path)
+except WriteError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert "file.pt could not be written" in done.stdout and "File too large" in done.stdout
+    assert [path.name for path in tmp_path.iterdir()] == ["file.pt"]
+    assert torch.equal(load_safely(tmp_path / "file.pt")["weight"], torch.ones(10))
+
+
+def test_a_folder_that_cannot_be_written_ends_in_one_error(tmp_path):
+    from src.utils import WriteError
+
+    (tmp_path / "models").write_text("a file where a folder should be")
+    with pytest.raises(WriteError, match="could not be written"):
+        save_atomically({}, tmp_path / "models" / "file.pt")

@@ -1,0 +1,113 @@
+"""Sweeps that are killed at random moments, or run twice at once, end with the rows and weights of one left alone."""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pandas as pd
+import pytest
+import torch
+
+from src.utils import ROOT
+
+KILLS = 25
+LONGEST = 9.0  # seconds that a sweep lives before it is killed
+TIMES = ["autoencoder_seconds", "classifier_seconds", "conv_reader_seconds", "checksum"]
+SCRIPT = """if __name__ == "__main__":
+    from src.classifier import ClassifierConfig
+    from src.experiment import Settings, grid
+    from src.sweep import run_sweep
+    from src.train import TrainConfig
+    once = ClassifierConfig(epochs=2, batch_size=256)
+    quick = Settings(TrainConfig(epochs=4), TrainConfig(epochs=1), 2, once, once)
+    run_sweep(grid(["CIFAR10"], ["vae", "conv"], [4, 3], [1]), 2, sample=True, settings=quick)
+"""
+
+
+def repository(folder):
+    shutil.copytree(ROOT / "src", folder / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "data" / "sample", folder / "data" / "sample")
+    (folder / "go.py").write_text(SCRIPT)
+    return folder
+
+
+def start(folder):
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    return subprocess.Popen([sys.executable, "go.py"], cwd=folder, start_new_session=True, **streams)
+
+
+def outcome(folder):
+    """The rows without their times, and every tensor of every checkpoint."""
+    table = pd.read_csv(folder / "reports" / "sample" / "results.csv").drop(columns=TIMES)
+    saved = {
+        path.name: torch.load(path, weights_only=True) for path in sorted((folder / "models" / "sample").glob("*.pt"))
+    }
+    states = {(name, key): value for name, file in saved.items() for key, value in file["state"].items()}
+    return table, states | {(name, "predictions"): file["predictions"] for name, file in saved.items()}
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    folder = repository(tmp_path_factory.mktemp("alone"))
+    process = start(folder)
+    output, _ = process.communicate()
+    assert process.returncode == 0, output
+    return outcome(folder)
+
+
+def assert_same(folder, alone):
+    (table, states), (expected, expected_states) = outcome(folder), alone
+    pd.testing.assert_frame_equal(table, expected, check_exact=True)
+    assert states.keys() == expected_states.keys()
+    assert all(torch.equal(states[key], value) for key, value in expected_states.items())
+    assert not list((folder / "models" / "sample" / "in_training").glob("*.pt"))
+
+
+def test_a_sweep_that_is_killed_again_and_again_ends_as_one_left_alone(tmp_path, alone):
+    rng, kills, rounds = random.Random(0), 0, 0
+    while kills < KILLS:
+        folder, ended = repository(tmp_path / str(rounds)), False
+        rounds += 1
+        while not ended:
+            process = start(folder)
+            try:
+                # once there have been enough, the sweep is left to come to its end
+                process.communicate(timeout=rng.uniform(2.0, LONGEST) if kills < KILLS else None)
+                ended = True
+                assert process.returncode == 0
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.communicate()
+                kills += 1
+        assert_same(folder, alone)
+    print(f"{kills} kills in {rounds} sweeps: the same rows and weights")
+
+
+def test_of_two_sweeps_at_once_one_stops_and_nothing_is_lost(tmp_path, alone):
+    folder = repository(tmp_path / "both")
+    processes = [start(folder), start(folder)]
+    outputs = [process.communicate()[0] for process in processes]
+    codes = sorted(process.returncode for process in processes)
+    assert codes == [0, 1] and sum("another sweep is at work" in output for output in outputs) == 1
+    assert_same(folder, alone)
+
+
+def test_a_worker_that_is_killed_is_reported_and_its_experiment_can_be_run_again(tmp_path, alone):
+    folder = repository(tmp_path / "worker")
+    process = start(folder)
+    workers = []
+    while not workers and process.poll() is None:
+        found = subprocess.run(["pgrep", "-f", "-s", str(process.pid), "LokyProcess"], capture_output=True, text=True)
+        workers = found.stdout.split()
+        time.sleep(0.2)
+    time.sleep(3)
+    os.kill(int(workers[0]), signal.SIGKILL)
+    output, _ = process.communicate()
+    assert process.returncode == 1 and "a worker was killed" in output and "run again for CIFAR10" in output
+    process = start(folder)
+    assert "experiments to run" in process.communicate()[0] and process.returncode == 0
+    assert_same(folder, alone)
