@@ -12,7 +12,6 @@ CLASSES = {  # in the order of their labels
         tractor train trout tulip turtle wardrobe whale willow_tree wolf woman worm""".split()
     ),
 }
-FINGERPRINTS = {"CIFAR10": "6b3883dca6c867f1", "CIFAR100": "78675ef3d15bb57e"}  # of the complete data
 SUPERCLASSES = {
     "CIFAR10": (),
     "CIFAR100": (

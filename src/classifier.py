@@ -239,4 +239,4 @@ def check_latents(z):
         raise ValueError(f"latent vectors must be a float array (N, d) with N, d > 0, not {describe(z)}")
     if not np.isfinite(z).all():
         raise ValueError("latent vectors must be finite; there are NaN or infinite values among them")
-    return z.astype(np.float32, copy=False)
+    return np.require(z, np.float32, "CW")

@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import torchvision
 
-from src.cifar import CLASSES, FINGERPRINTS, SUPERCLASS_OF, SUPERCLASSES
+from src.cifar import CLASSES, SUPERCLASS_OF, SUPERCLASSES
 from src.download import ARCHIVES, DownloadError, check_archive, download_archive
 from src.utils import DATA_DIR
 
 SAMPLE_DIR = DATA_DIR / "sample"
 ARRAYS = ("x_train", "y_train", "x_test", "y_test")
-COMPLETE = 50_000  # training images
+FINGERPRINT = "fingerprint.txt"  # beside arrays that were made from an archive: what they are checked against
 VALIDATION_SHARE = 10  # the last 1/10 of the training images: 5,000 of CIFAR's 50,000
 
 
@@ -158,8 +158,9 @@ def _load_folder(name, folder):
         except (OSError, ValueError, EOFError) as error:
             raise ValueError(f"{path} cannot be read ({error}); delete {folder} to have it made again") from error
     dataset = _build(name, arrays, source=f"arrays in {folder.parent.name}/{name}")
-    if len(dataset.x_train) == COMPLETE and dataset.fingerprint != FINGERPRINTS[name]:
-        raise ValueError(f"the arrays in {folder} are not those of {name} any more; delete it to have it made again")
+    written = folder / FINGERPRINT
+    if written.exists() and written.read_text(errors="replace") != dataset.fingerprint:
+        raise ValueError(f"the arrays in {folder} are not as they were written; delete it to have it made again")
     return dataset
 
 
@@ -210,6 +211,7 @@ def _convert(path, archive, folder):
             dataset = reader(temporary, train=part == "train", download=True)
             np.save(staging / f"x_{part}.npy", np.ascontiguousarray(dataset.data))
             np.save(staging / f"y_{part}.npy", np.array(dataset.targets, dtype=np.int64))
+        (staging / FINGERPRINT).write_text(_load_folder(folder.name, staging).fingerprint)
         try:
             staging.rename(folder)
         except OSError:

@@ -122,6 +122,7 @@ def test_an_archive_becomes_arrays_once_and_leaves_nothing_else(server, tiny100,
     for key in data_loader.ARRAYS:
         assert np.array_equal(getattr(dataset, key), getattr(tiny100, key))
     assert [path.name for path in tmp_path.iterdir()] == ["CIFAR100"]
+    assert (tmp_path / "CIFAR100" / "fingerprint.txt").read_text() == tiny100.fingerprint
     server.mirrors()
     assert len(load_dataset("CIFAR100", data_dir=tmp_path).x_train) == len(tiny100.x_train)
 
