@@ -155,7 +155,7 @@ def _load_folder(name, folder):
         try:
             # copy-on-write: torch warns about read-only memory, and nothing can reach the file
             arrays[key] = np.load(path, mmap_mode="c", allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
+        except Exception as error:  # whatever the reader makes of a damaged file
             raise ValueError(f"{path} cannot be read ({error}); delete {folder} to have it made again") from error
     dataset = _build(name, arrays, source=f"arrays in {folder.parent.name}/{name}")
     written = folder / FINGERPRINT
