@@ -4,6 +4,7 @@ BIN := .venv/bin
 NBCONVERT := $(BIN)/jupyter nbconvert
 EXECUTE := $(NBCONVERT) --to notebook --execute --ExecutePreprocessor.timeout=-1
 COALESCE := --CoalesceStreamsPreprocessor.enabled=True # keeps the last state of a progress bar, not all of them
+REPORT_LOOK := --template report --TemplateExporter.extra_template_basedirs=run
 EXECUTED := reports/master_notebook.ipynb
 REPORT := reports/master_notebook.html
 
@@ -12,7 +13,7 @@ REPORT := reports/master_notebook.html
 run: .venv/installed  ## the whole study, as a report to open
 	@echo "Running the study: about 80 minutes on the complete data, five on the sample"
 	$(EXECUTE) --output-dir reports run/master_notebook.ipynb
-	$(NBCONVERT) --to html $(COALESCE) $(EXECUTED)
+	$(NBCONVERT) --to html $(REPORT_LOOK) $(COALESCE) $(EXECUTED)
 	@echo "The report is in $(REPORT)"
 
 study: .venv/installed  ## the same, and the exploration of the data, with the outputs kept in the notebooks
