@@ -39,13 +39,14 @@ class TrainConfig:
                 raise ValueError(f"{setting} must be above 0, not {getattr(self, setting)!r}")
 
 
-def train_autoencoder(model, dataset, config=TrainConfig(), seed=0, progress=True, checkpoint=None):
+def train_autoencoder(model, dataset, config=TrainConfig(), seed=0, progress=True, checkpoint=None, log_dir=None):
     """Train `model` on the training split, on the GPU where there is one; labels are never looked at.
 
     Returns the history, a dict an epoch: `epoch`, `seconds`, and each term of the loss as `train_TERM` and
     `val_TERM`, means over the images of the split. The same seed gives the same weights on one thread.
     With `checkpoint`, a path, the state of training is kept there at the end of every epoch, and training that finds
-    one goes on from it, to the same weights bit for bit.
+    one goes on from it, to the same weights bit for bit. With `log_dir`, a path, every epoch's numbers and some
+    reconstructions are logged there for TensorBoard, which has to be installed.
     Raises FloatingPointError, naming the epoch, where the loss stops being finite.
     """
     seed_everything(seed)
@@ -87,9 +88,21 @@ def train_autoencoder(model, dataset, config=TrainConfig(), seed=0, progress=Tru
                 "schedule": schedule.state_dict(),
             }
             save_atomically(state | {"history": history, "random": torch.get_rng_state()}, checkpoint)
+        if log_dir:
+            _log_epoch(log_dir, record, model, validation[:16])
         epochs.set_postfix(val_mse=f"{val['reconstruction']:.4f}")
     model.eval()
     return history
+
+
+def _log_epoch(log_dir, record, model, images):
+    from torch.utils.tensorboard import SummaryWriter  # here, because TensorBoard is no requirement
+
+    with SummaryWriter(log_dir) as writer:
+        for name, value in record.items():
+            writer.add_scalar(name, value, record["epoch"])
+        pairs = np.concatenate([images / np.float32(255), reconstruct_images(model, images)])
+        writer.add_images("validation images, then reconstructions", pairs, record["epoch"], dataformats="NHWC")
 
 
 def train_epoch(model, images, batch_size, optimizer, schedule):

@@ -96,7 +96,7 @@ def test_the_first_view_is_the_images_and_the_others_are_moved_and_mirrored(tiny
     assert not np.allclose(first, second, atol=0.1) and not np.allclose(second, third, atol=0.1)
     rows = np.arange(32, dtype=np.uint8)
     images = np.broadcast_to(rows[:, None, None] + 100 * (rows[None, :, None] // 31), (2, 32, 32, 3))
-    seen = [random_view(images, np.random.default_rng(seed)) for seed in range(20)]
+    seen = [random_view(images, np.random.default_rng(seed)) for seed in range(60)]
     assert {view.shape for view in seen} == {(2, 32, 32, 3)}
     assert {int(view[0, 10, 10, 0]) for view in seen} == {8, 9, 10, 11, 12}  # moved down or up by as much as 2 pixels
     assert any(view[0, 10, :5, 0].max() > 100 for view in seen)  # mirrored: the bright edge is on the left
@@ -107,6 +107,19 @@ def test_batches_of_evaluation_are_weighted_by_their_size(tiny, monkeypatch):
     whole = evaluate(model, tiny.x_test)
     monkeypatch.setattr("src.train.EVALUATION_BATCH", 33)
     assert evaluate(model, tiny.x_test)["total"] == pytest.approx(whole["total"], rel=1e-5)
+
+
+def test_the_log_for_tensorboard_has_every_epoch_and_changes_nothing(tiny, tmp_path):
+    events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    plain, history = train("vae", tiny)
+    with one_thread():
+        torch.manual_seed(0)
+        logged = build_autoencoder("vae", 5)
+        train_autoencoder(logged, tiny, QUICK, progress=False, log_dir=tmp_path)
+    assert all(torch.equal(value, logged.state_dict()[key]) for key, value in plain.state_dict().items())
+    log = events.EventAccumulator(str(tmp_path)).Reload()
+    assert [point.value for point in log.Scalars("val_kl")] == pytest.approx([record["val_kl"] for record in history])
+    assert len(log.Images(log.Tags()["images"][0])) > 0
 
 
 def test_a_loss_that_is_not_finite_stops_with_its_epoch(tiny, monkeypatch):
