@@ -59,12 +59,11 @@ def _alone(sample):
     """Hold the results' folder, so that no other sweep writes to it meanwhile."""
     folder = results_path(sample).parent
     folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / ".sweep.lock", timeout=0)
     try:
-        lock.acquire()
+        held = FileLock(folder / ".sweep.lock").acquire(timeout=0)
     except Timeout:
         raise SweepError(f"another sweep is at work on {folder}; wait for its end or stop it") from None
-    with lock:
+    with held:
         yield
 
 
