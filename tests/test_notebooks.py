@@ -12,7 +12,7 @@ from nbclient import NotebookClient
 from src.utils import ROOT
 
 NOTEBOOKS = ["master_notebook", "data_exploration"]
-QUICK = "SETTINGS = Settings(views=1, convolutions=ClassifierConfig(1, 256)); _ = "
+QUICK = "from src.classifier import ClassifierConfig; SETTINGS = Settings(views=1, convolutions=ClassifierConfig(1, 256)); _ = "
 FIGURES = [
     "CIFAR10",
     "pipeline",
