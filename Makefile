@@ -11,7 +11,7 @@ REPORT := reports/master_notebook.html
 .PHONY: run study test test-faults bench format clean
 
 run: .venv/installed  ## the whole study, as a report to open
-	@echo "Running the study: about 90 minutes on the complete data, 5 on the sample"
+	@echo "Running the study: about 90 minutes on the complete data, a few on the sample"
 	$(EXECUTE) --output-dir reports run/master_notebook.ipynb
 	$(NBCONVERT) --to html $(REPORT_LOOK) $(COALESCE) $(EXECUTED)
 	@echo "The report is in $(REPORT)"
@@ -36,7 +36,7 @@ format: .venv/installed-for-tests
 	$(BIN)/ruff format .
 
 clean:  ## what a run made, but neither data nor committed results
-	rm -rf .venv reports/sample $(REPORT) $(EXECUTED) models/*.pt models/sample
+	rm -rf .venv reports/sample $(REPORT) $(EXECUTED) models/*.pt models/in_training models/sample
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv

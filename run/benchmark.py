@@ -1,6 +1,6 @@
 """How fast is the study? Measured here and now, in one run, beside a plain port of the recipe that it replaces.
 
-`python run/benchmark.py` writes `reports/benchmark.csv` and `reports/Benchmark.png` in about 15 minutes, on the complete
+`python run/benchmark.py` writes `reports/benchmark.csv` and `reports/Benchmark.png` in about six minutes, on the complete
 data. `--quick` takes two, and `--sample` measures on the embedded sample; either writes to `reports/sample/`.
 """
 
@@ -30,7 +30,9 @@ from src.autoencoder import ConvAutoencoder, build_autoencoder
 from src.baseline import PRIOR_WORK
 from src.benchmark_plots import overview
 from src.data_loader import load_dataset
+from src.experiment import Experiment, Settings
 from src.style import apply_style, save_figure
+from src.sweep import learn_and_read
 from src.train import TrainConfig, build_optimizer, reconstruction_errors, to_batch, train_epoch
 from src.utils import REPORTS_DIR, atomic_path, mixed_precision, one_thread, precision, seed_everything
 
@@ -141,9 +143,6 @@ def time_to_target(dataset, latent_dims, step=50):
 
 def run_pair(dataset, family, latent_dim, sample):
     """One pair of the grid with its linear, neighbour and MLP readers, as a worker does it; seconds and peak memory."""
-    from src.experiment import Experiment, Settings
-    from src.sweep import learn_and_read
-
     with one_thread():
         start = time.perf_counter()
         data = load_dataset(dataset, download=False, sample=sample)
@@ -195,12 +194,8 @@ def arithmetic(images):
     operators = record.key_averages()
     total = sum(operator.self_cpu_time_total for operator in operators)
     for operator in sorted(operators, key=lambda o: -o.self_cpu_time_total)[:8]:
-        yield (
-            "profile",
-            operator.key.removeprefix("aten::"),
-            100 * operator.self_cpu_time_total / total,
-            "% of the time",
-        )
+        share = 100 * operator.self_cpu_time_total / total
+        yield "profile", operator.key.removeprefix("aten::"), share, "% of the time"
 
 
 def scaling(images, sizes, quick):
@@ -215,9 +210,8 @@ def scaling(images, sizes, quick):
         yield "width", width, our_epoch("conv", 100, few, model), f"s an epoch of {len(few):,} images"
     for jobs in (1, 2):
         with joblib.Parallel(jobs) as parallel:
-            parallel(
-                joblib.delayed(our_epoch)("conv", 10, few[:256]) for _ in range(2)
-            )  # start them, which is not measured
+            # the first call starts the workers, which is not what is measured
+            parallel(joblib.delayed(our_epoch)("conv", 10, few[:256]) for _ in range(2))
             start = time.perf_counter()
             parallel(joblib.delayed(our_epoch)("conv", 100, few) for _ in range(2))
             yield "workers", jobs, time.perf_counter() - start, f"s for two epochs of {len(few):,} images"

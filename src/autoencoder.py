@@ -77,7 +77,7 @@ class Refinement(nn.Module):
 
     def forward(self, x):
         # inputs centred and spread as layers want them; the factor keeps the optimiser's first steps small: without it
-        # the encoder's convolutions spoil the code (validation error at d = 100 after 2 epochs: .0061, with it .0053)
+        # the encoder's convolutions spoil the code (validation error at d = 100 after 2 epochs, with 64 channels: .0061, with it .0053)
         return x + 0.1 * self.layers(4 * (x - 0.5))
 
 

@@ -25,14 +25,14 @@ def overview(rows, conditions):
     _bars(axes[0, 2], target.setting, target.value.fillna(0), title, "seconds of one thread (0: not reached)")
     profile = parts["profile"].iloc[::-1]
     peak = rows[rows.setting == "training step, share of the peak"].value.iloc[0]
-    title = f"where the time goes ({peak:.0f} % of the peak)"
+    title = f"by operator, at {peak:.0f} % of the peak"
     _bars(axes[0, 3], profile.setting, profile.value, title, "share of the time (%)")
     for ax, part in zip(axes[1], ("images", "latent size", "width", "workers"), strict=True):
         group = parts[part]
         ax.plot(group.setting.astype(int), group.value, "o-", color=COLOURS["conv"])
         if part == "latent size":
             ax.set_xscale("log")
-        ax.set_xticks(group.setting.astype(int), group.setting.astype(str))
+        ax.set_xticks(group.setting.astype(int), [f"{int(size):,}" for size in group.setting], rotation=45)
         ax.minorticks_off()
         ax.set_ylim(0)
         ax.set(title=f"time against {part}", xlabel=part, ylabel=group.unit.iloc[0])

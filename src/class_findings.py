@@ -6,20 +6,18 @@ import numpy as np
 from sklearn.metrics import confusion_matrix
 
 from src.style import FAMILIES, LABELS, READERS
-from src.wording import in_points, latent_sizes, level, listed, mean_over_seeds, percent, with_spread
+from src.wording import in_points, latent_sizes, level, listed, mean_over_seeds, percent, table_by_size, with_spread
 
 
 def readers_table(results):
     """Test accuracy of every reader of the convolutional code, in Markdown: mean and standard deviation over seeds."""
     codes = results[results.autoencoder == "conv"]
-    sizes = sorted(codes.latent_dim.unique())
-    lines = [f"| | {' | '.join(f'd = {size}' for size in sizes)} |", f"| --- |{' --- |' * len(sizes)}"]
+    sizes, table = sorted(codes.latent_dim.unique()), {}
     for dataset, rows in codes.groupby("dataset"):
         for reader, label in READERS.items():
             by_size = 100 * rows.groupby("latent_dim")[reader].agg(["mean", "std"])
-            cells = [with_spread("{:.1f} %", *by_size.loc[size]) for size in sizes]
-            lines.append(f"| {dataset}, {label} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+            table[f"{dataset}, {label}"] = [with_spread("{:.1f} %", *by_size.loc[size]) for size in sizes]
+    return table_by_size(sizes, table)
 
 
 def readers(results):

@@ -28,7 +28,7 @@ def readers(results):
         level = 100 * results[(results.dataset == dataset) & (results.autoencoder == "pixels")].accuracy_conv.mean()
         ax.axhline(level, color=COLOURS["pixels"], ls=":", label="convolutions on the originals")
         ax.text(sizes[0], level, f"originals ({level:.1f} %)", color=COLOURS["pixels"], fontsize=8, va="bottom")
-        ax.set(title=f"{dataset}: the same codes, read by four classifiers", ylabel="test accuracy (%)")
+        ax.set(title=f"{dataset}: the same codes, read by weak and strong classifiers", ylabel="test accuracy (%)")
         ax.set_ylim(0)
     handles = axes[0, 0].get_legend_handles_labels()
     figure.legend(*handles, loc="outside lower center", ncols=len(datasets), fontsize=8)

@@ -16,6 +16,7 @@ from src.wording import (
     relative_changes,
     sample_note,
     spread_over_seeds,
+    table_by_size,
     with_spread,
 )
 
@@ -186,8 +187,7 @@ def limits(results, settings):
 
 def results_table(results, prior):
     """The study in one table: what each code leaves of image and class at every latent size."""
-    sizes = sorted(results[results.autoencoder.isin(FAMILIES)].latent_dim.unique())
-    lines = [f"| | {' | '.join(f'd = {size}' for size in sizes)} |", f"| --- |{' --- |' * len(sizes)}"]
+    sizes, table = sorted(results[results.autoencoder.isin(FAMILIES)].latent_dim.unique()), {}
     for column, label, text in (("test_mse", "MSE", "{:.4f}"), ("accuracy_mlp", "accuracy", "{:.1f} %")):
         for dataset, rows in results.groupby("dataset"):
             scale = 100 if column == "accuracy_mlp" else 1
@@ -196,9 +196,9 @@ def results_table(results, prior):
                 if name not in means.index:
                     continue
                 cells = [with_spread(text, means[name, size], spread[name, size]) for size in sizes]
-                lines.append(f"| {dataset} {label}, {LABELS[name]} | {' | '.join(cells)} |")
+                table[f"{dataset} {label}, {LABELS[name]}"] = cells
             known = scale * prior[prior.dataset == dataset].set_index("latent_dim")[PRIOR_COLUMN[column]].dropna()
             if len(known):
                 cells = [text.format(known[size]) if size in known else "" for size in sizes]
-                lines.append(f"| {dataset} {label}, {LABELS['prior work']} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+                table[f"{dataset} {label}, {LABELS['prior work']}"] = cells
+    return table_by_size(sizes, table)

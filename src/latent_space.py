@@ -12,7 +12,7 @@ from src.train import encode_images
 def decode_codes(model, z):
     """The images of codes, float (N, latent_dim), as float32 (N, 32, 32, 3) in [0, 1]."""
     codes = torch.as_tensor(z, dtype=torch.float32, device=next(model.parameters()).device)
-    return model.decode(codes).permute(0, 2, 3, 1).cpu().numpy()
+    return np.concatenate([model.decode(part).permute(0, 2, 3, 1).cpu().numpy() for part in codes.split(500)])
 
 
 def sample_images(model, count, seed=0):

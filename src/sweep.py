@@ -1,4 +1,4 @@
-"""The study's grid: what an experiment is, how one is run, and how all of them become rows of one table."""
+"""How one experiment is run, and how many are: side by side, each a row of the table as soon as it ends."""
 
 import sys
 import time

@@ -1,12 +1,12 @@
 """The autoencoders as scikit-learn transformers, for pipelines, cross-validation and grid searches on image arrays."""
 
 import numpy as np
-import torch
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from src.autoencoder import build_autoencoder
 from src.data_loader import ImageDataset
+from src.latent_space import decode_codes
 from src.train import TrainConfig, encode_images, train_autoencoder
 
 
@@ -38,13 +38,9 @@ class AutoencoderTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         check_is_fitted(self)
         return encode_images(self.model_, as_images(X))
 
-    @torch.no_grad()
     def inverse_transform(self, X):
         check_is_fitted(self)
-        device = next(self.model_.parameters()).device
-        codes = torch.from_numpy(np.require(X, np.float32, "CW"))
-        images = [self.model_.decode(part.to(device)).permute(0, 2, 3, 1).cpu().numpy() for part in codes.split(500)]
-        return np.concatenate(images)
+        return decode_codes(self.model_, X)
 
 
 def as_images(X):

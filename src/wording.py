@@ -22,6 +22,12 @@ def with_spread(text, mean, spread):
     return f"{number.format(mean)} ± {shown if float(shown) else '<' + last_digit} {unit}".rstrip()
 
 
+def table_by_size(sizes, rows):
+    """A Markdown table with a column a latent size; `rows` maps the name of a row to its cells."""
+    lines = [f"| | {' | '.join(f'd = {size}' for size in sizes)} |", f"| --- |{' --- |' * len(sizes)}"]
+    return "\n".join(lines + [f"| {name} | {' | '.join(cells)} |" for name, cells in rows.items()])
+
+
 def latent_sizes(means):
     return sorted(means["conv"].index)
 
