@@ -18,7 +18,7 @@ def readers(results):
     for ax, dataset in zip(axes[0], datasets, strict=True):
         for reader, label in READERS.items():
             summary = summarise(results[results.dataset == dataset], reader).dropna()
-            for name, weight in (("pca", 0.8), ("conv", 2.0)):
+            for name, weight in (("pca", 0.8), ("conv", 1.4)):
                 rows = summary[summary.autoencoder == name]
                 style = {"color": COLOURS[name], "marker": READER_MARKERS[reader], "ls": LINES[dataset], "lw": weight}
                 style |= {"label": f"{LABELS[name]}: {label}", "capsize": 2}
@@ -28,7 +28,7 @@ def readers(results):
         level = 100 * results[(results.dataset == dataset) & (results.autoencoder == "pixels")].accuracy_conv.mean()
         ax.axhline(level, color=COLOURS["pixels"], ls=":", label="convolutions on the originals")
         ax.text(sizes[0], level, f"originals ({level:.1f} %)", color=COLOURS["pixels"], fontsize=8, va="bottom")
-        ax.set(title=f"{dataset}: the same codes, read by weak and strong classifiers", ylabel="test accuracy (%)")
+        ax.set(title=f"{dataset}: the same codes, several readers", ylabel="test accuracy (%)")
         ax.set_ylim(0)
     handles = axes[0, 0].get_legend_handles_labels()
     figure.legend(*handles, loc="outside lower center", ncols=len(datasets), fontsize=8)
