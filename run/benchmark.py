@@ -146,7 +146,7 @@ def run_pair(dataset, family, latent_dim, sample):
     with one_thread():
         start = time.perf_counter()
         data = load_dataset(dataset, download=False, sample=sample)
-        _, row, *_ = learn_and_read(Experiment(dataset, family, latent_dim, seed=1), data, Settings())
+        row, _ = learn_and_read(Experiment(dataset, family, latent_dim, seed=1), data, Settings())
     seconds = time.perf_counter() - start - row.get("conv_reader_seconds", 0)  # that reader is timed apart
     return seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 

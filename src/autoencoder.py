@@ -57,12 +57,11 @@ class Autoencoder(nn.Module):
 
 
 class Refinement(nn.Module):
-    """Image in, image out: adds what convolutions on patches of 4 x 4 pixels make of it, at first nothing."""
+    """Patches in, patches out, float (N, 48, 8, 8): adds what convolutions make of them, at first nothing."""
 
     def __init__(self, width):
         super().__init__()
         self.layers = nn.Sequential(
-            nn.PixelUnshuffle(4),  # (3, 32, 32) -> (48, 8, 8)
             nn.Conv2d(48, width, 1),
             nn.GELU(),
             nn.Conv2d(width, width, 3, padding=1),
@@ -70,15 +69,27 @@ class Refinement(nn.Module):
             nn.Conv2d(width, width, 3, padding=1),
             nn.GELU(),
             nn.Conv2d(width, 48, 1),
-            nn.PixelShuffle(4),  # (48, 8, 8) -> (3, 32, 32)
         )
-        nn.init.zeros_(self.layers[-2].weight)
-        nn.init.zeros_(self.layers[-2].bias)
+        nn.init.zeros_(self.layers[-1].weight)
+        nn.init.zeros_(self.layers[-1].bias)
 
     def forward(self, x):
         # inputs centred and spread as layers want them; the factor keeps the optimiser's first steps small: without it
         # the encoder's convolutions spoil the code (validation error at d = 100 after 2 epochs, with 64 channels: .0061, with it .0053)
         return x + 0.1 * self.layers(4 * (x - 0.5))
+
+
+def to_patches(x):
+    """Images (N, 3, 32, 32) as (N, 48, 8, 8), a channel for each number of a patch of 4 x 4 pixels, channels last."""
+    # the network works on patches throughout, one copy in and one out: shuffled around every block, an epoch takes a fifth longer
+    pixels = x.permute(0, 2, 3, 1).reshape(-1, 8, 4, 8, 4, 3).transpose(2, 3)
+    return pixels.reshape(-1, 8, 8, 48).permute(0, 3, 1, 2)
+
+
+def from_patches(patches):
+    """The images, (N, 3, 32, 32), of which `to_patches` made (N, 48, 8, 8)."""
+    pixels = patches.permute(0, 2, 3, 1).reshape(-1, 8, 8, 4, 4, 3).transpose(2, 3)
+    return pixels.reshape(-1, 32, 32, 3).permute(0, 3, 1, 2)
 
 
 class ConvAutoencoder(Autoencoder):
@@ -101,25 +112,33 @@ class ConvAutoencoder(Autoencoder):
         self.register_buffer("scale", torch.ones(latent_dim))
 
     def code(self, x):
-        return self.to_code(self.refine_input(x).flatten(1)) / self.scale
+        return self.to_code(self.refine(x)) / self.scale
 
     def reconstruct(self, z):
-        return self.refine_output(self.to_image(z * self.scale).unflatten(1, IMAGE_SHAPE))
+        patches = self.to_image(z * self.scale).unflatten(1, (8, 8, 48)).permute(0, 3, 1, 2)
+        return from_patches(self.refine_output(patches))
+
+    def refine(self, x):
+        """What the encoder's linear maps see of images: the refined patches, one after the other, (N, 3072)."""
+        return self.refine_input(to_patches(x)).permute(0, 2, 3, 1).flatten(1)
 
     def prepare(self, images):
         """Start at the principal components of `images`; units beyond their number keep their random start."""
         # two power iterations find the variance of the exact solution but for 0.3 %, in a third of the time
-        self.start_at(fit_pca(images[:PCA_IMAGES], min(self.latent_dim, len(images) - 1), iterations=2))
+        self.start_at(fit_pca(images[:PCA_IMAGES], min(len(self.scale), len(images) - 1), iterations=2))
 
     @torch.no_grad()
     def start_at(self, pca):
-        directions, mean, std = _tensors(pca.components_, pca.mean_, np.sqrt(pca.explained_variance_))
+        directions, mean, std = _tensors(pca.components_, pca.mean_[None], np.sqrt(pca.explained_variance_))
+        directions, mean = (
+            to_patches(flat.unflatten(1, IMAGE_SHAPE)).permute(0, 2, 3, 1).flatten(1) for flat in (directions, mean)
+        )
         units = len(directions)
         self.scale[:units] = std.clamp(min=1e-3)
         self.to_code.weight[:units] = directions
-        self.to_code.bias[:units] = -directions @ mean
+        self.to_code.bias[:units] = -directions @ mean[0]
         self.to_image.weight[:, :units] = directions.T
-        self.to_image.bias.copy_(mean)
+        self.to_image.bias.copy_(mean[0])
 
 
 class VariationalAutoencoder(ConvAutoencoder):
@@ -140,7 +159,7 @@ class VariationalAutoencoder(ConvAutoencoder):
 
     def posterior(self, x):
         """Mean and log variance of the code given images, each float32 (N, latent_dim)."""
-        refined = self.refine_input(check_batch(x)).flatten(1)
+        refined = self.refine(check_batch(x))
         return (self.to_code(refined) / self.scale).float(), self.log_variance(refined).float()
 
     def loss(self, x):

@@ -175,7 +175,7 @@ def train_linear_classifier(z, y, penalty=1.0):
     z = check_latents(z)
     check_labels(y, MANY, len(z))
     # a tolerance that is reached: the default one spends most of the time where accuracy no longer changes
-    return make_pipeline(StandardScaler(), LogisticRegression(C=penalty, tol=1e-3, max_iter=300)).fit(z, y)
+    return make_pipeline(StandardScaler(), LogisticRegression(C=penalty, tol=1e-3, max_iter=1000)).fit(z, y)
 
 
 def train_neighbours(z, y):

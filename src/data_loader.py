@@ -9,7 +9,6 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import torchvision
 
 from src.cifar import CLASSES, SUPERCLASS_OF, SUPERCLASSES
 from src.download import ARCHIVES, DownloadError, check_archive, download_archive
@@ -202,11 +201,13 @@ def _place_archive(name, folder, download):
 
 def _convert(path, archive, folder):
     """Read the archive through torchvision and put its arrays in `folder`, all of them or none."""
+    from torchvision import datasets  # here, because it takes a second and 80 MB, and no worker needs it
+
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as temporary:
         staging = Path(temporary) / folder.name
         staging.mkdir()
         shutil.copyfile(path, Path(temporary) / archive.filename)  # torchvision takes an archive that is there
-        reader = getattr(torchvision.datasets, folder.name)
+        reader = getattr(datasets, folder.name)
         for part in ("train", "test"):
             dataset = reader(temporary, train=part == "train", download=True)
             np.save(staging / f"x_{part}.npy", np.ascontiguousarray(dataset.data))

@@ -7,10 +7,11 @@ from src.autoencoder import AUTOENCODERS, PIXELS, check_latent_dim
 from src.baseline import BASELINES, SPATIAL_DIM
 from src.cifar import CLASSES
 from src.classifier import CONVOLUTIONS, MLP, ClassifierConfig
+from src.further_codes import FURTHER_CODES
 from src.objectives import OBJECTIVES
 from src.train import TrainConfig
 
-CODES = AUTOENCODERS | OBJECTIVES | BASELINES
+CODES = AUTOENCODERS | OBJECTIVES | BASELINES | FURTHER_CODES
 
 
 @dataclass(frozen=True)

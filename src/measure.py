@@ -65,7 +65,7 @@ def read_code(model, dataset, settings, seed=0, convolutions=False):
     """Let readers from weak to strong learn the class from the codes of the training images; score them on the test's.
 
     The two networks see a new view of every image each epoch, moved and mirrored before it is encoded. Returns the
-    row and the test predictions of the multilayer perceptron. With `convolutions` the slowest reader, which looks
+    row, the multilayer perceptron and its test predictions. With `convolutions` the slowest reader, which looks
     through the decoder, is among them, and so is what the two networks say together, their logits added.
     """
     (images, labels), (test, truth) = dataset.split("train"), dataset.split("test")
@@ -74,7 +74,8 @@ def read_code(model, dataset, settings, seed=0, convolutions=False):
         codes, views = encode_images(model, images), code_views(model, images, settings.mlp.epochs, seed)
     else:
         codes, *_ = views = list(code_views(model, images, settings.views, seed))
-    mlp = predict_logits(train_classifier(views, labels, n_classes, settings.mlp, seed), test_codes)
+    classifier = train_classifier(views, labels, n_classes, settings.mlp, seed)
+    mlp = predict_logits(classifier, test_codes)
     scores = score_logits(mlp, truth)
     row = {
         "accuracy_linear": train_linear_classifier(codes, labels, model.linear_penalty).score(test_codes, truth),
@@ -92,4 +93,4 @@ def read_code(model, dataset, settings, seed=0, convolutions=False):
         row["accuracy_conv"] = score_logits(conv, truth)["accuracy"]
         row["accuracy_both"] = score_logits(mlp + conv, truth)["accuracy"]
         row["conv_reader_seconds"] = time.perf_counter() - start
-    return row, scores["predictions"]
+    return row, classifier, scores["predictions"]

@@ -8,12 +8,13 @@ import warnings
 import zlib
 from dataclasses import asdict
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 
-from src import autoencoder, baseline, classifier, measure, objectives, train
+from src import autoencoder, baseline, classifier, further_codes, measure, objectives, train
+from src.cifar import CLASSES
 from src.experiment import CODES, Experiment
 from src.utils import MODELS_DIR, REPORTS_DIR, atomic_path, load_safely, save_atomically
 
@@ -51,7 +52,7 @@ def origin(dataset, settings):
 @cache
 def _code_version():
     digest = hashlib.sha256()
-    for module in (autoencoder, objectives, baseline, train, classifier, measure):
+    for module in (autoencoder, objectives, baseline, further_codes, train, classifier, measure):
         tree = ast.parse(inspect.getsource(module))
         for node in ast.walk(tree):
             if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node) is not None:
@@ -60,33 +61,43 @@ def _code_version():
     return digest.hexdigest()[:16]
 
 
-def save_outcome(experiment, sample, origin, row, history, predictions, model):
+def save_outcome(experiment, sample, origin, row, learnt):
     """Write the checkpoint of an experiment, all or nothing; returns its row of the table."""
     row = {column: _plain(row.get(column)) for column in COLUMNS}
-    state = {key: value.cpu() for key, value in model.state_dict().items()}
-    outcome = {"origin": origin, "row": row, "history": history, "state": state}
-    save_atomically(outcome | {"predictions": torch.from_numpy(predictions)}, outcome_path(experiment, sample))
+    save_atomically({"origin": origin, "row": row} | learnt, outcome_path(experiment, sample))
     return row
 
 
 def load_outcome(experiment, sample=False):
-    """What an experiment left: `row`, `history` (a dict an epoch), test `predictions`, `origin`, model `state`.
+    """What an experiment left: `row`, `history` (a dict an epoch), test `predictions`, `origin`, the `state` of the
+    autoencoder and of the MLP, the `classifier`.
 
-    Raises ValueError where there is nothing, and DamagedFileError where the file is not as it was written.
+    `experiment` is an Experiment or the path of its checkpoint. Raises ValueError where there is nothing, and
+    DamagedFileError where the file is not as it was written.
     """
-    path = outcome_path(experiment, sample)
+    path = outcome_path(experiment, sample) if isinstance(experiment, Experiment) else Path(experiment)
     if not path.exists():
         raise ValueError(f"{experiment} has not been run: there is no {path.name}; run it with run_sweep")
     outcome = load_safely(path)
     if outcome is None:
-        raise DamagedFileError(f"{path} is damaged; run {experiment} again with run_sweep")
+        raise DamagedFileError(f"{path} is damaged; run the experiment again with run_sweep")
     return outcome
 
 
 def load_autoencoder(experiment, sample=False):
-    """The trained autoencoder of an experiment that has been run, ready for use."""
-    model = CODES[experiment.autoencoder](experiment.latent_dim)
-    model.load_state_dict(load_outcome(experiment, sample)["state"])
+    """The trained autoencoder of an Experiment that has been run, or of a checkpoint's path, ready for use."""
+    outcome = load_outcome(experiment, sample)
+    model = CODES[outcome["row"]["autoencoder"]](outcome["row"]["latent_dim"])
+    model.load_state_dict(outcome["state"])
+    return model.eval()
+
+
+def load_classifier(experiment, sample=False):
+    """The MLP that was trained on the codes of `load_autoencoder(experiment, sample)`, ready for use."""
+    outcome = load_outcome(experiment, sample)
+    row = outcome["row"]
+    model = classifier.LatentClassifier(row["latent_dim"], len(CLASSES[row["dataset"]]))
+    model.load_state_dict(outcome["classifier"])
     return model.eval()
 
 

@@ -18,6 +18,8 @@ COLOURS = {
     "detail": "#7f8c1d",
     "luminance": "#8c6d5a",
     "contrastive": "#5b4bc4",
+    "nested": "#00857c",
+    "resnet18": "#9c2a6f",
     "prior work": "#b8860b",
 }
 LABELS = {
@@ -34,6 +36,8 @@ LABELS = {
     "detail": "detail-weighted AE",
     "luminance": "luminance-weighted AE",
     "contrastive": "contrastive AE",
+    "nested": "nested AE, one for all sizes",
+    "resnet18": "ResNet-18 of ImageNet",
     "prior work": "prior work, conv",
 }
 READERS = {
@@ -46,7 +50,7 @@ READERS = {
 READER_MARKERS = dict(zip(READERS, "^vosP", strict=True))
 FAMILIES = ("conv", "vae")
 LINES = {"CIFAR10": "-", "CIFAR100": "--"}
-MARKERS = {"conv": "o", "vae": "s", "pca": "^", "denoising": "D", "random": "v", "supervised": "*"}
+MARKERS = {"conv": "o", "vae": "s", "pca": "^", "denoising": "D", "random": "v", "supervised": "*", "nested": "P"}
 MSE_LABEL = "squared error, pixels in [0, 1]"
 
 RC = {

@@ -6,9 +6,11 @@ import warnings
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 
 import joblib
 import pandas as pd
+import torch
 from filelock import FileLock, Timeout
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 from tqdm import tqdm
@@ -36,7 +38,13 @@ class SweepError(RuntimeError):
     """Some experiments of a sweep have no result, or it could not start; the message says which and why."""
 
 
-UNABLE_TO_DECODE = ("random", "supervised", "pixels", "spatial_finetuned")  # or of which a reconstruction says nothing
+UNABLE_TO_DECODE = (
+    "random",
+    "supervised",
+    "pixels",
+    "spatial_finetuned",
+    "resnet18",
+)  # or of which a reconstruction says nothing
 
 
 def run_sweep(experiments, n_jobs=-1, sample=False, settings=Settings()):
@@ -75,17 +83,24 @@ def _run_all(experiments, n_jobs, sample, settings):
         # joblib replaces a worker whose memory has grown, and says so each time; no experiment is lost by it
         warnings.filterwarnings("ignore", "A worker stopped while some jobs were given")
         bar = tqdm(rows, "sweep", len(experiments), unit="experiment", disable=not experiments, file=sys.stdout)
+        at_work = partial(_at_work, experiments, ended, joblib.effective_n_jobs(n_jobs))
+        bar.set_postfix_str(at_work())
         try:
             for experiment, row in bar:
                 write_rows([row], sample)
                 ended.add(experiment)
-                bar.set_postfix_str(str(experiment))
+                bar.set_postfix_str(at_work())
                 if row["failure"]:
                     failures.append(f"{experiment}: {row['failure']}")
         except TerminatedWorkerError:
             lost = [str(e) for e in experiments if e not in ended]
             failures.append(f"a worker was killed, perhaps for want of memory; run again for {', '.join(lost)}")
     return failures
+
+
+def _at_work(experiments, ended, workers):
+    """What the workers are on, in a few words: they take experiments in order."""
+    return ", ".join(str(e) for e in [e for e in experiments if e not in ended][:workers])
 
 
 def _run_or_report(experiment, sample, settings):
@@ -115,16 +130,19 @@ def run_experiment(experiment, sample=False, settings=Settings()):
     in_training = progress_path(experiment, sample, made_by)
     seed_everything(experiment.seed)
     with one_thread():
-        model, row, history, predictions = learn_and_read(experiment, dataset, settings, in_training)
+        row, learnt = learn_and_read(experiment, dataset, settings, in_training)
     row |= asdict(experiment) | {"is_sample": dataset.is_sample, "precision": precision()}
     row |= {"train_images": len(dataset.split("train")[0])}
-    row = save_outcome(experiment, sample, made_by, row, history, predictions, model)
+    row = save_outcome(experiment, sample, made_by, row, learnt)
     in_training.unlink(missing_ok=True)
     return row
 
 
 def learn_and_read(experiment, dataset, settings, checkpoint=None):
-    """Learn the code, measure it, read the class from it; `checkpoint` is where training keeps its state meanwhile."""
+    """Learn the code, measure it, read the class from it: the row, and all that was learnt, for `save_outcome`.
+
+    `checkpoint` is where training keeps its state meanwhile.
+    """
     start = time.perf_counter()
     model, history = _learn(experiment, dataset, settings, checkpoint)
     learnt = time.perf_counter()
@@ -132,14 +150,15 @@ def learn_and_read(experiment, dataset, settings, checkpoint=None):
     if isinstance(model, VariationalAutoencoder):
         row |= measure_information(model, dataset)
     start_reading = time.perf_counter()
-    scores, predictions = read_code(model, dataset, settings, experiment.seed, experiment.has_conv_reader)
+    scores, classifier, predictions = read_code(model, dataset, settings, experiment.seed, experiment.has_conv_reader)
     row |= scores | {
         "epochs": len(history),
         "parameters": sum(p.numel() for p in model.parameters()),
         "autoencoder_seconds": learnt - start,
         "classifier_seconds": time.perf_counter() - start_reading - scores.get("conv_reader_seconds", 0),
     }
-    return model, row, history, predictions
+    learnt = {"state": model.state_dict(), "classifier": classifier.state_dict(), "history": history}
+    return row, learnt | {"predictions": torch.from_numpy(predictions)}
 
 
 def _learn(experiment, dataset, settings, checkpoint):

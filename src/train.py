@@ -165,11 +165,12 @@ def code_views(model, images, count, seed=0):
     """
     rng = np.random.default_rng(seed)
     for view in range(count):
-        codes = []
+        codes, done = np.empty((len(images), model.latent_dim), np.float32), 0
         for x in image_batches(model, images, None if view == 0 else rng):
             with mixed_precision(x.device):
-                codes.append(model.encode(x).float().cpu().numpy())
-        yield np.concatenate(codes)
+                codes[done : done + len(x)] = model.code(x).float().cpu()
+            done += len(x)
+        yield codes
 
 
 def random_view(images, rng):
@@ -187,9 +188,11 @@ def reconstruct_images(model, images):
     return np.concatenate(batches)
 
 
+@torch.no_grad()
 def reconstruction_errors(model, images):
     """The mean squared error of each image (N,), over pixels and channels of images in [0, 1]."""
-    return np.square(reconstruct_images(model, images) - images / np.float32(255)).mean(axis=(1, 2, 3))
+    errors = [(model.decode(model.encode(x)) - x).square().mean((1, 2, 3)) for x in image_batches(model, images)]
+    return torch.cat(errors).cpu().numpy()
 
 
 def image_batches(model, images, rng=None):

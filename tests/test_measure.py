@@ -41,7 +41,7 @@ def test_the_bound_is_shorter_than_the_raw_image_and_positive(vae, tiny):
 
 def test_all_readers_read(vae, tiny):
     config = ClassifierConfig(epochs=8, batch_size=32)
-    row, predictions = read_code(vae, tiny, Settings(views=2, mlp=config, convolutions=config), convolutions=True)
+    row, _, predictions = read_code(vae, tiny, Settings(views=2, mlp=config, convolutions=config), convolutions=True)
     assert list(row)[:3] == ["accuracy_linear", "accuracy_knn", "accuracy_mlp"] and row["accuracy_conv"] > 0.2
     assert row["accuracy_linear"] > 0.5 and row["top5_mlp"] >= row["accuracy_mlp"] > 0.3
     assert np.mean(predictions == tiny.y_test) == row["accuracy_mlp"]

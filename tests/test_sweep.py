@@ -5,6 +5,7 @@ import sys
 import warnings
 from dataclasses import astuple, replace
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -65,7 +66,11 @@ def test_an_experiment_that_cannot_be_is_refused(wrong):
 
 @pytest.mark.parametrize(
     "experiment",
-    [*grid(["CIFAR10"], [*AUTOENCODERS, *OBJECTIVES], [5]), *baselines(["CIFAR10"], [5]), *bounds(["CIFAR10"], [5])],
+    [
+        *grid(["CIFAR10"], [*AUTOENCODERS, *OBJECTIVES, "nested"], [5]),
+        *baselines(["CIFAR10"], [5]),
+        *bounds(["CIFAR10"], [5]),
+    ],
     ids=str,
 )
 def test_every_kind_of_experiment_leaves_a_whole_row(study, experiment):
@@ -104,7 +109,8 @@ def test_a_saved_autoencoder_is_the_one_that_was_trained(study, tiny):
     expected = PCACode(5)
     expected.prepare(tiny.split("train")[0])
     z = encode_images(load_autoencoder(experiment), tiny.x_test)
-    torch.testing.assert_close(torch.from_numpy(z), torch.from_numpy(encode_images(expected, tiny.x_test)))
+    # the sweep computes on one thread and in another order: scores of hundreds agree to the last digits only
+    assert np.allclose(z, encode_images(expected, tiny.x_test), atol=1e-4)
 
 
 def test_rows_are_on_disk_and_finished_experiments_do_not_run_again(study, monkeypatch):
