@@ -5,6 +5,7 @@ NBCONVERT := $(BIN)/jupyter nbconvert
 EXECUTE := $(NBCONVERT) --to notebook --execute --ExecutePreprocessor.timeout=-1
 COALESCE := --CoalesceStreamsPreprocessor.enabled=True # keeps the last state of a progress bar, not all of them
 REPORT_LOOK := --template report --TemplateExporter.extra_template_basedirs=run
+NOTEBOOKS := $(addprefix run/,$(addsuffix .ipynb,data_exploration master_notebook further_codes try_your_own))
 EXECUTED := reports/master_notebook.ipynb
 REPORT := reports/master_notebook.html
 
@@ -16,9 +17,9 @@ run: .venv/installed  ## the whole study, as a report to open
 	$(NBCONVERT) --to html $(REPORT_LOOK) $(COALESCE) $(EXECUTED)
 	@echo "The report is in $(REPORT)"
 
-study: .venv/installed  ## the same, and the exploration of the data, with the outputs kept in the notebooks
-	$(EXECUTE) --inplace run/data_exploration.ipynb run/master_notebook.ipynb
-	$(NBCONVERT) --to notebook --inplace $(COALESCE) run/data_exploration.ipynb run/master_notebook.ipynb
+study: .venv/installed  ## the same and all other notebooks, with the outputs kept in them
+	$(EXECUTE) --inplace $(NOTEBOOKS)
+	$(NBCONVERT) --to notebook --inplace $(COALESCE) $(NOTEBOOKS)
 
 test: .venv/installed-for-tests
 	$(BIN)/ruff check .

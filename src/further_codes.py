@@ -1,7 +1,8 @@
 """Two codes of another kind: one for all sizes at once, and one that was learnt elsewhere."""
 
+import io
 import socket
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 
 import torch
 import torch.nn.functional as F
@@ -77,7 +78,7 @@ class ResNetCode(Autoencoder):
 
 
 class WeightsUnavailableError(RuntimeError):
-    """The pretrained weights are neither on this machine nor to be had; the message says where they would be looked for."""
+    """The pretrained weights are neither on this machine nor to be had; the message says where they may be put."""
 
 
 def imagenet_weights():
@@ -86,11 +87,26 @@ def imagenet_weights():
 
     weights = ResNet18_Weights.DEFAULT
     try:
-        with _patience(seconds=10):
+        with (
+            _patience(seconds=10),
+            redirect_stderr(io.StringIO()),
+        ):  # where torch says what it downloads to which folder
             return weights.get_state_dict(progress=False, check_hash=True)
     except (OSError, RuntimeError) as error:  # the latter where what came is not what was asked for
-        file = f"{torch.hub.get_dir()}/checkpoints/{weights.url.rpartition('/')[2]}"
-        raise WeightsUnavailableError(f"{weights.url} could not be read ({error}); it may be put at {file}") from error
+        file = weights.url.rpartition("/")[2]
+        raise WeightsUnavailableError(
+            f"torchvision's weights of a ResNet-18, {file}, could not be had ({error}); the file may be put into the folder "
+            "checkpoints of torch.hub.get_dir()"
+        ) from error
+
+
+def why_no_transfer():
+    """Why there can be no ResNetCode, in a sentence; empty where its weights are here."""
+    try:
+        imagenet_weights()
+    except WeightsUnavailableError as error:
+        return str(error)
+    return ""
 
 
 @contextmanager

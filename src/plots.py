@@ -20,6 +20,7 @@ WEIGHTS = {  # none hides another
     "pca": {"ms": 5, "lw": 1.4},
     "random": {"ms": 5, "lw": 1.0},
     "supervised": {"ms": 8, "lw": 1.0},
+    "nested": {"ms": 6, "lw": 1.4},
 }
 VAE_TERMS = {"kl": "VAE: KL divergence", "total": "VAE: objective, up to a constant"}
 
@@ -87,9 +88,8 @@ def reconstruction_error(results, prior):
     """Squared error on test images against latent size, and the same as a share of PCA's; `prior` the prior work's."""
     figure, axes = plt.subplots(1, 2, figsize=(10, 4.2))
     summary = summarise(results, "test_mse")
-    pca = summary[summary.autoencoder == "pca"].set_index(["dataset", "latent_dim"])["mean"].rename("pca")
-    share = summary[summary.autoencoder.isin(("conv", "vae"))].join(pca, on=["dataset", "latent_dim"])
-    share[["mean", "std"]] *= (100 / share.pca).to_numpy()[:, None]
+    pca = summary[summary.autoencoder == "pca"].set_index(["dataset", "latent_dim"])["mean"]
+    share = share_of_pca(summary, ("conv", "vae"))
     prior = prior.set_index(["dataset", "latent_dim"]).test_mse
     for dataset in results.dataset.unique():
         against_latent_size(axes[0], summary, dataset, CODES)
@@ -105,6 +105,32 @@ def reconstruction_error(results, prior):
     for ax in axes:
         legend_of_models(ax, results.dataset.unique())
     return figure
+
+
+def one_for_all(results):
+    """One nested code beside separate ones: the error as a share of PCA's, and the MLP's accuracy, by latent size."""
+    figure, axes = plt.subplots(1, 2, figsize=(10, 4.4))
+    names = ("pca", "conv", "nested")
+    share = share_of_pca(summarise(results, "test_mse"), names[1:])
+    accuracy = summarise(results[results.autoencoder.isin(names)], "accuracy_mlp")
+    for dataset in results.dataset.unique():
+        against_latent_size(axes[0], share, dataset, names[1:])
+        against_latent_size(axes[1], accuracy, dataset, names, scale=100)
+    axes[0].axhline(100, color=COLOURS["pca"], lw=1, ls=":", label="PCA")
+    axes[0].set(title="reconstruction error on test images", ylabel="share of PCA's error (%)")
+    axes[1].set(title="a classifier (MLP) on the code", ylabel="test accuracy (%)")
+    axes[1].set_ylim(0, 108 * accuracy["mean"].max())
+    for ax in axes:
+        legend_of_models(ax, results.dataset.unique())
+    return figure
+
+
+def share_of_pca(summary, names):
+    """The means and deviations of `summary` in per cent of PCA's mean, for the autoencoders `names`."""
+    pca = summary[summary.autoencoder == "pca"].set_index(["dataset", "latent_dim"])["mean"].rename("pca")
+    share = summary[summary.autoencoder.isin(names)].join(pca, on=["dataset", "latent_dim"])
+    share[["mean", "std"]] *= (100 / share.pca).to_numpy()[:, None]
+    return share
 
 
 def legend_of_models(ax, datasets, **where):

@@ -3,8 +3,10 @@ import pytest
 import torch
 from torchvision.models import ResNet18_Weights, resnet18
 
-from src import further_codes
-from src.further_codes import NestedAutoencoder, ResNetCode, WeightsUnavailableError, imagenet_weights
+from src import further_codes, outcomes, sweep
+from src.classifier import ClassifierConfig
+from src.experiment import Experiment, Settings
+from src.further_codes import NestedAutoencoder, ResNetCode, WeightsUnavailableError, imagenet_weights, why_no_transfer
 from src.train import TrainConfig, encode_images, reconstruction_errors, train_autoencoder
 
 QUICK = TrainConfig(epochs=1, batch_size=64)
@@ -82,14 +84,39 @@ def test_transfer_gives_the_features_of_the_network(weights, tiny):
         assert z.shape == (4, 512) and torch.allclose(weights.fc(torch.from_numpy(z)), logits, atol=1e-3)
 
 
+def test_transfer_leaves_a_row_in_the_same_table(weights, tiny, monkeypatch, tmp_path):
+    for name in ("MODELS_DIR", "REPORTS_DIR"):
+        monkeypatch.setattr(outcomes, name, tmp_path / name)
+    monkeypatch.setattr(sweep, "load_dataset", lambda *args, **kwargs: tiny)
+    once = ClassifierConfig(epochs=1, batch_size=32)
+    experiment = Experiment("CIFAR10", "resnet18", 512)
+    (row,) = sweep.run_sweep([experiment], n_jobs=1, settings=Settings(views=1, mlp=once)).to_dict("records")
+    assert (
+        why_no_transfer() == ""
+        and row["epochs"] == 0
+        and row["accuracy_knn"] > 0
+        and np.isnan(row["test_mse"] or np.nan)
+    )
+    z = encode_images(outcomes.load_autoencoder(experiment), tiny.x_test[:4])
+    assert np.array_equal(z, encode_images(_prepared(ResNetCode()), tiny.x_test[:4]))
+
+
+def _prepared(model):
+    model.prepare(None)
+    return model
+
+
 def test_without_weights_it_says_where_they_may_be_put(tmp_path, monkeypatch):
     def refuse(*args, **kwargs):
         raise OSError("no route")
 
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     monkeypatch.setattr("torch.hub.urlopen", refuse)
-    with pytest.raises(WeightsUnavailableError, match=r"no route.*it may be put at .*checkpoints/resnet18-"):
+    with pytest.raises(
+        WeightsUnavailableError, match=r"resnet18-\w+.pth, could not be had \(no route\); .*checkpoints"
+    ):
         imagenet_weights()
+    assert "no route" in why_no_transfer()
 
 
 @pytest.mark.parametrize(("code", "size"), [(NestedAutoencoder, 101), (ResNetCode, 100)])

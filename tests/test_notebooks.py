@@ -1,4 +1,4 @@
-"""Both notebooks: executed on the sample in a copy of the repository, and as they are committed."""
+"""The notebooks: executed on the sample in a copy of the repository, and as they are committed."""
 
 import shutil
 import tempfile
@@ -11,7 +11,12 @@ from nbclient import NotebookClient
 
 from src.utils import ROOT
 
-NOTEBOOKS = ["master_notebook", "data_exploration"]
+NOTEBOOKS = [
+    "master_notebook",
+    "data_exploration",
+    "further_codes",
+    "try_your_own",
+]  # the last two read what the first left
 QUICK = "from src.classifier import ClassifierConfig; SETTINGS = Settings(views=1, convolutions=ClassifierConfig(1, 256)); _ = "
 FIGURES = [
     "CIFAR10",
@@ -63,10 +68,17 @@ def test_it_runs_on_the_sample_and_leaves_the_full_results_alone(copy, name):
     notebook = read(name)
     for cell in notebook.cells:  # straight to the sample, without asking the mirrors; short readers show that all works
         cell.source = cell.source.replace("SAMPLE = False", "SAMPLE = True").replace("SETTINGS = ", QUICK)
+        cell.source = cell.source.replace("TRANSFER = True", "TRANSFER = False")
         cell.source = cell.source.replace('"CIFAR100"])', '"CIFAR100"], sample=True)')
     NotebookClient(notebook, timeout=500, resources={"metadata": {"path": str(copy / "run")}}).execute()
     assert "sample" in text_of(notebook) and "CIFAR100 is left out" in text_of(notebook)
     assert {path: path.read_bytes() for path in (copy / "reports").glob("*.*")} == before
+    if name == "further_codes":
+        assert (copy / "reports" / "sample" / "Nested.png").exists() and "left out: it was not asked for" in text_of(
+            notebook
+        )
+    if name == "try_your_own":
+        assert sum("image/png" in o.get("data", {}) for cell in code_cells(notebook) for o in cell.outputs) == 3
     if name == "master_notebook":
         assert len(pd.read_csv(copy / "reports" / "sample" / "results.csv")) == 8 + 4 * 3 + 3 + 4 + 4
         assert all((copy / "reports" / "sample" / f"{figure}.png").exists() for figure in FIGURES)
@@ -98,5 +110,8 @@ def test_every_figure_of_the_full_study_is_committed():
         "AE_CIFAR100_loss",
         "AE_CIFAR100_reconstructions",
         "Classifier_CIFAR100_classes",
+        "Nested",
+        "Nested_CIFAR10_reconstructions",
+        "Nested_CIFAR100_reconstructions",
     ]:
         assert (ROOT / "reports" / f"{figure}.png").exists()

@@ -281,7 +281,7 @@ def test_the_committed_table_is_the_complete_study():
     assert list(table.columns) == [*COLUMNS, "checksum"]
     assert not table.is_sample.any() and (table.train_images == 45_000).all()
     experiments = grid(["CIFAR10", "CIFAR100"], ["conv", "vae"], [10, 20, 50, 100], [0, 1, 2])
-    experiments += grid(["CIFAR10", "CIFAR100"], ["pca"], [10, 20, 50, 100])
+    experiments += grid(["CIFAR10", "CIFAR100"], ["pca", "nested"], [10, 20, 50, 100])
     for experiment in experiments + grid(
         ["CIFAR10", "CIFAR100"], ["denoising", "random", "supervised"], [10, 20, 50, 100]
     ):
