@@ -287,3 +287,17 @@ def test_the_committed_table_is_the_complete_study():
     ):
         row = table[(table[["dataset", "autoencoder", "latent_dim", "seed"]] == list(astuple(experiment))).all(axis=1)]
         assert len(row) == 1 and row[["accuracy_linear", "accuracy_knn", "accuracy_mlp"]].notna().all(axis=None)
+
+
+def test_the_bar_says_what_the_workers_are_on(study, capsys):
+    first, second = experiments = grid(["CIFAR10"], ["pca"], [3, 4])
+    run_sweep(experiments, n_jobs=1, settings=QUICK)
+    said = capsys.readouterr().out
+    assert f"0/2 [00:00<?, ?experiment/s, {first}]" in said and said.index(str(first)) < said.index(str(second))
+    assert "100%" in said and said.rstrip().endswith("experiment]")
+
+
+def test_workers_import_no_more_than_they_need():
+    """torchvision, which only downloads and transfer need, is a second and 80 MB in every worker."""
+    check = "import sys, src.sweep; sys.exit('torchvision' in sys.modules or 'matplotlib' in sys.modules)"
+    subprocess.run([sys.executable, "-c", check], check=True, cwd=ROOT)
