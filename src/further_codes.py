@@ -1,14 +1,11 @@
 """Two codes of another kind: one for all sizes at once, and one that was learnt elsewhere."""
 
-import io
-import socket
-from contextlib import contextmanager, redirect_stderr
-
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from src.autoencoder import Autoencoder, ConvAutoencoder, check_batch, check_latent_dim
+from src.pretrained import imagenet_weights
 
 NESTED_SIZES = (10, 20, 50, 100)
 FEATURES = 512  # of a ResNet-18
@@ -75,49 +72,6 @@ class ResNetCode(Autoencoder):
     def code(self, x):
         large = F.interpolate(x, size=RESNET_SIZE, mode="bilinear", align_corners=False)
         return self.network((large - self.mean) / self.std)
-
-
-class WeightsUnavailableError(RuntimeError):
-    """The pretrained weights are neither on this machine nor to be had; the message says where they may be put."""
-
-
-def imagenet_weights():
-    """The weights of torchvision's ResNet-18, from torch's cache or, where it has none, from the net."""
-    from torchvision.models import ResNet18_Weights
-
-    weights = ResNet18_Weights.DEFAULT
-    try:
-        with (
-            _patience(seconds=10),
-            redirect_stderr(io.StringIO()),
-        ):  # where torch says what it downloads to which folder
-            return weights.get_state_dict(progress=False, check_hash=True)
-    except (OSError, RuntimeError) as error:  # the latter where what came is not what was asked for
-        file = weights.url.rpartition("/")[2]
-        raise WeightsUnavailableError(
-            f"torchvision's weights of a ResNet-18, {file}, could not be had ({error}); the file may be put into the folder "
-            "checkpoints of torch.hub.get_dir()"
-        ) from error
-
-
-def why_no_transfer():
-    """Why there can be no ResNetCode, in a sentence; empty where its weights are here."""
-    try:
-        imagenet_weights()
-    except WeightsUnavailableError as error:
-        return str(error)
-    return ""
-
-
-@contextmanager
-def _patience(seconds):
-    """Give up on a server that says nothing for so long, also where a library has no setting for it."""
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(seconds)
-    try:
-        yield
-    finally:
-        socket.setdefaulttimeout(before)
 
 
 FURTHER_CODES = {code.name: code for code in (NestedAutoencoder, ResNetCode)}

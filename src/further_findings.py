@@ -14,9 +14,9 @@ def one_for_all(results):
         points = [100 * (accuracy["nested", size] - accuracy["conv", size]) for size in sizes]
         below = sum(mse["nested", size] < mse["pca", size] for size in sizes)
         lines.append(
-            f"- {dataset}: at d = {listed(sizes)}, the first numbers of one nested code leave {listed(more)} % of error beside "
-            f"an autoencoder of that size alone, and the MLP reads {in_points(points)} points from them. The nested error "
-            f"is below PCA's at {below} of {len(sizes)} sizes. One training stands in for {len(sizes)}."
+            f"- {dataset}: at d = {listed(sizes)}, the error from the first numbers of one nested code is {listed(more)} % beside that "
+            f"of an autoencoder of that size alone, and the MLP's accuracy {in_points(points)} points. The nested error is "
+            f"below PCA's at {below} of {len(sizes)} sizes. One training stands in for {len(sizes)}."
         )
     return "\n".join(lines)
 

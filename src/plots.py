@@ -108,18 +108,22 @@ def reconstruction_error(results, prior):
 
 
 def one_for_all(results):
-    """One nested code beside separate ones: the error as a share of PCA's, and the MLP's accuracy, by latent size."""
+    """One nested code beside separate ones, by latent size: its error, and what the MLP reads from it more or less."""
     figure, axes = plt.subplots(1, 2, figsize=(10, 4.4))
-    names = ("pca", "conv", "nested")
-    share = share_of_pca(summarise(results, "test_mse"), names[1:])
-    accuracy = summarise(results[results.autoencoder.isin(names)], "accuracy_mlp")
+    share = share_of_pca(summarise(results, "test_mse"), ("conv", "nested"))
+    accuracy = summarise(results, "accuracy_mlp")
+    conv = accuracy[accuracy.autoencoder == "conv"].set_index(["dataset", "latent_dim"])["mean"].rename("conv")
+    accuracy = accuracy[accuracy.autoencoder.isin(("pca", "nested"))].join(conv, on=["dataset", "latent_dim"])
+    accuracy["mean"] -= accuracy.conv
     for dataset in results.dataset.unique():
-        against_latent_size(axes[0], share, dataset, names[1:])
-        against_latent_size(axes[1], accuracy, dataset, names, scale=100)
+        against_latent_size(axes[0], share, dataset, ("conv", "nested"))
+        against_latent_size(axes[1], accuracy, dataset, ("pca", "nested"), scale=100)
     axes[0].axhline(100, color=COLOURS["pca"], lw=1, ls=":", label="PCA")
     axes[0].set(title="reconstruction error on test images", ylabel="share of PCA's error (%)")
-    axes[1].set(title="a classifier (MLP) on the code", ylabel="test accuracy (%)")
-    axes[1].set_ylim(0, 108 * accuracy["mean"].max())
+    axes[1].axhline(0, color=COLOURS["conv"], lw=1, ls=":", label=LABELS["conv"])
+    axes[1].set(
+        title="the MLP on the code, beside the convolutional AE's", ylabel="difference in test accuracy (points)"
+    )
     for ax in axes:
         legend_of_models(ax, results.dataset.unique())
     return figure

@@ -1,12 +1,14 @@
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torchvision.models import ResNet18_Weights, resnet18
 
-from src import further_codes, outcomes, sweep
+from src import further_codes, further_findings, outcomes, plots, sweep
 from src.classifier import ClassifierConfig
 from src.experiment import Experiment, Settings
-from src.further_codes import NestedAutoencoder, ResNetCode, WeightsUnavailableError, imagenet_weights, why_no_transfer
+from src.further_codes import NestedAutoencoder, ResNetCode
+from src.pretrained import WeightsUnavailableError, imagenet_weights, why_no_transfer
 from src.train import TrainConfig, encode_images, reconstruction_errors, train_autoencoder
 
 QUICK = TrainConfig(epochs=1, batch_size=64)
@@ -123,3 +125,30 @@ def test_without_weights_it_says_where_they_may_be_put(tmp_path, monkeypatch):
 def test_other_sizes_are_refused(code, size):
     with pytest.raises(ValueError, match=r"numbers, not 101|features, not 100"):
         code(size)
+
+
+@pytest.fixture
+def with_nested(results):
+    """The table with a nested code that leaves 2 % more error than conv and is read one point worse."""
+    conv = results[results.autoencoder == "conv"]
+    nested = conv.assign(autoencoder="nested", test_mse=1.02 * conv.test_mse, accuracy_mlp=conv.accuracy_mlp - 0.01)
+    resnet = conv[conv.latent_dim == 100].assign(autoencoder="resnet18", latent_dim=512, accuracy_mlp=0.8)
+    return pd.concat([results, nested, resnet], ignore_index=True)
+
+
+def test_the_cost_of_one_code_for_all_sizes_is_computed(with_nested):
+    words = further_findings.one_for_all(with_nested)
+    assert words.count("+2.0, +2.0, +2.0, +2.0 %") == words.count("-1.0, -1.0, -1.0, -1.0 points") == 2
+    assert words.count("below PCA's at 4 of 4 sizes") == 2  # 1.02 * 0.9 of PCA's error
+    table = further_findings.one_for_all_table(with_nested)
+    assert "| CIFAR10 accuracy, nested AE, one for all sizes | 39.0 % | 44.0 % | 49.0 % | 54.0 % |" in table
+    figure = plots.one_for_all(with_nested)
+    drawn = {line.get_label(): line.get_ydata() for line in figure.axes[1].lines}
+    assert "difference" in figure.axes[1].get_ylabel() and np.allclose(drawn["convolutional AE"], 0)
+    assert any(np.allclose(line.get_ydata(), -1) for line in figure.axes[1].lines)
+
+
+def test_transfer_is_put_into_words_or_said_to_be_left_out(with_nested):
+    words = further_findings.transfer(with_nested)
+    assert words.count("the MLP 80.0 %") == 2 and "55.0 % from the convolutional code of 100 numbers" in words
+    assert further_findings.transfer(with_nested, "no route") == "The pretrained ResNet-18 is left out: no route."
