@@ -36,7 +36,7 @@ LABELS = {
     "detail": "detail-weighted AE",
     "luminance": "luminance-weighted AE",
     "contrastive": "contrastive AE",
-    "nested": "nested AE, one for all sizes",
+    "nested": "nested AE",
     "resnet18": "ResNet-18 of ImageNet",
     "prior work": "prior work, conv",
 }

@@ -141,7 +141,7 @@ def test_the_cost_of_one_code_for_all_sizes_is_computed(with_nested):
     assert words.count("+2.0, +2.0, +2.0, +2.0 %") == words.count("-1.0, -1.0, -1.0, -1.0 points") == 2
     assert words.count("below PCA's at 4 of 4 sizes") == 2  # 1.02 * 0.9 of PCA's error
     table = further_findings.one_for_all_table(with_nested)
-    assert "| CIFAR10 accuracy, nested AE, one for all sizes | 39.0 % | 44.0 % | 49.0 % | 54.0 % |" in table
+    assert "| CIFAR10 accuracy, nested AE | 39.0 % | 44.0 % | 49.0 % | 54.0 % |" in table
     figure = plots.one_for_all(with_nested)
     drawn = {line.get_label(): line.get_ydata() for line in figure.axes[1].lines}
     assert "difference" in figure.axes[1].get_ylabel() and np.allclose(drawn["convolutional AE"], 0)
