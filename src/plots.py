@@ -109,7 +109,7 @@ def reconstruction_error(results, prior):
 
 def one_for_all(results):
     """One nested code beside separate ones, by latent size: its error, and what the MLP reads from it more or less."""
-    figure, axes = plt.subplots(1, 2, figsize=(10, 4.4))
+    figure, axes = plt.subplots(1, 2, figsize=(10, 4.8))
     share = share_of_pca(summarise(results, "test_mse"), ("conv", "nested"))
     accuracy = summarise(results, "accuracy_mlp")
     conv = accuracy[accuracy.autoencoder == "conv"].set_index(["dataset", "latent_dim"])["mean"].rename("conv")
@@ -125,7 +125,7 @@ def one_for_all(results):
         title="the MLP on the code, beside the convolutional AE's", ylabel="difference in test accuracy (points)"
     )
     for ax in axes:
-        legend_of_models(ax, results.dataset.unique())
+        legend_of_models(ax, results.dataset.unique(), loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=3)
     return figure
 
 
