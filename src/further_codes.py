@@ -60,10 +60,13 @@ class ResNetCode(Autoencoder):
         super().__init__(latent_dim)
         self.network = resnet18()
         self.network.fc = nn.Identity()
-        self.requires_grad_(False)
+        self.requires_grad_(False).eval()
         # of ImageNet, which its training images were standardised by
         self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1))
         self.register_buffer("std", torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1))
+
+    def train(self, mode=True):
+        return super().train(False)  # it stays as it was trained: batches must not move its statistics
 
     def prepare(self, images):
         weights = imagenet_weights()

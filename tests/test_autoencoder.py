@@ -13,7 +13,9 @@ IMAGES = torch.rand(8, 3, 32, 32, generator=torch.Generator().manual_seed(0))
 
 def build(name, latent_dim=7):
     torch.manual_seed(0)
-    return CODES[name]({"spatial": 128, "spatial_finetuned": 128, "pixels": 3072}.get(name, latent_dim))
+    return CODES[name](
+        {"spatial": 128, "spatial_finetuned": 128, "pixels": 3072, "resnet18": 512}.get(name, latent_dim)
+    )
 
 
 @pytest.mark.parametrize("name", AUTOENCODERS)
@@ -25,7 +27,7 @@ def test_the_code_has_the_latent_size_and_the_image_its_shape(name, latent_dim):
     assert model.decode(z).shape == IMAGES.shape
 
 
-@pytest.mark.parametrize("name", CODES)
+@pytest.mark.parametrize("name", [name for name in CODES if name != "resnet18"])  # which can encode only
 def test_decoded_images_lie_in_range_for_any_code(name):
     model = build(name)
     images = model.decode(100 * torch.randn(8, model.latent_dim))
