@@ -31,7 +31,11 @@ def elsewhere(tiny, tmp_path, monkeypatch):
 def test_the_examples_run_in_their_order(elsewhere, monkeypatch):
     distributed = pytest.importorskip("distributed")
     swept = []
-    monkeypatch.setattr(distributed, "Client", lambda address: distributed.LocalCluster(n_workers=0).get_client())
+    monkeypatch.setattr(
+        distributed,
+        "Client",
+        lambda address: distributed.LocalCluster(n_workers=0, processes=False, dashboard_address=None).get_client(),
+    )
     monkeypatch.setattr(sweep, "run_sweep", lambda experiments: swept.extend(experiments))
     names = {}
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
