@@ -26,7 +26,7 @@ test: .venv/installed-for-tests
 	$(BIN)/ruff format --check .
 	$(BIN)/pytest tests --ignore tests/faults
 
-test-faults: .venv/installed-for-tests  ## kills, damaged files, full disks and bad input; about five minutes
+test-faults: .venv/installed-for-tests  ## kills, damaged files, full disks and bad input; five to eleven minutes
 	$(BIN)/pytest tests/faults -s
 
 bench: .venv/installed  ## how fast it is on this machine, beside a plain port of the prior work; QUICK=1 in two minutes

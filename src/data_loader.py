@@ -79,6 +79,15 @@ class ImageDataset:
         return np.array(self.superclass_of)[labels], self.superclasses
 
 
+def as_bytes(images):
+    """Images as they are stored, uint8: floats in [0, 1] rounded to 256 levels, all else as it is; else a ValueError."""
+    if images.dtype.kind != "f" or not images.size:
+        return images
+    if not (images.min() >= 0 and images.max() <= 1):  # written so that NaN fails too
+        raise ValueError(f"float images must lie in [0, 1], not in [{images.min():.4g}, {images.max():.4g}]")
+    return np.rint(255 * images).astype(np.uint8)
+
+
 def check_images(images, what="images"):
     """Raise a ValueError unless `images` is a uint8 array (N, 32, 32, 3) with N > 0."""
     if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.shape[1:] != (32, 32, 3):

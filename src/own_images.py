@@ -9,7 +9,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from src.cifar import CLASSES
 from src.classifier import predict_logits
-from src.data_loader import describe
+from src.data_loader import as_bytes, describe
 from src.experiment import Experiment
 from src.outcomes import load_autoencoder, load_classifier, load_outcome
 from src.train import encode_images
@@ -43,11 +43,7 @@ def _picture(image):
             raise ValueError(f"{image} cannot be read as an image ({error})") from error
     if isinstance(image, Image.Image):
         return ImageOps.exif_transpose(image).convert("RGB")
-    array = image
-    if isinstance(array, np.ndarray) and array.dtype.kind == "f" and array.size:
-        if not (array.min() >= 0 and array.max() <= 1):  # written so that NaN fails too
-            raise ValueError(f"float images must lie in [0, 1], not in [{array.min():.4g}, {array.max():.4g}]")
-        array = np.rint(255 * array).astype(np.uint8)
+    array = as_bytes(image) if isinstance(image, np.ndarray) else image
     fits = isinstance(array, np.ndarray) and array.dtype == np.uint8 and array.size
     if not fits or not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3)):
         raise ValueError(

@@ -38,13 +38,8 @@ class SweepError(RuntimeError):
     """Some experiments of a sweep have no result, or it could not start; the message says which and why."""
 
 
-UNABLE_TO_DECODE = (
-    "random",
-    "supervised",
-    "pixels",
-    "spatial_finetuned",
-    "resnet18",
-)  # or of which a reconstruction says nothing
+# or of which a reconstruction says nothing
+UNABLE_TO_DECODE = ("random", "supervised", "pixels", "spatial_finetuned", "resnet18")
 
 
 def run_sweep(experiments, n_jobs=-1, sample=False, settings=Settings()):

@@ -5,7 +5,7 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils.validation import check_is_fitted
 
 from src.autoencoder import build_autoencoder
-from src.data_loader import ImageDataset
+from src.data_loader import ImageDataset, as_bytes
 from src.latent_space import decode_codes
 from src.train import TrainConfig, encode_images, train_autoencoder
 
@@ -48,10 +48,7 @@ def as_images(X):
     X = np.asarray(X)
     if X.ndim == 4 and X.shape[1:] == (3, 32, 32):
         X = X.transpose(0, 2, 3, 1)
-    if X.dtype.kind == "f" and X.size:
-        if not (X.min() >= 0 and X.max() <= 1):  # written so that NaN fails too
-            raise ValueError(f"float images must lie in [0, 1], not in [{X.min():.4g}, {X.max():.4g}]")
-        X = np.rint(255 * X).astype(np.uint8)
+    X = as_bytes(X)
     if X.dtype != np.uint8 or X.shape[1:] != (32, 32, 3) or len(X) == 0:
         raise ValueError(
             "images must be a uint8 or float array (N, 32, 32, 3) or (N, 3, 32, 32) with N > 0, not "

@@ -11,12 +11,7 @@ from nbclient import NotebookClient
 
 from src.utils import ROOT
 
-NOTEBOOKS = [
-    "master_notebook",
-    "data_exploration",
-    "further_codes",
-    "try_your_own",
-]  # the last two read what the first left
+NOTEBOOKS = ["master_notebook", "data_exploration", "further_codes", "try_your_own"]
 QUICK = (  # short readers and trainings show that all works
     "from src.classifier import ClassifierConfig as Short; from src.train import TrainConfig as Once; "
     "SETTINGS = Settings(baseline=Once(epochs=1), views=1, mlp=Short(3, 256), convolutions=Short(1, 256)); _ = "
@@ -71,17 +66,15 @@ def test_it_runs_on_the_sample_and_leaves_the_full_results_alone(copy, name):
     notebook = read(name)
     for cell in notebook.cells:  # straight to the sample, without asking the mirrors
         cell.source = cell.source.replace("SAMPLE = False", "SAMPLE = True").replace("SETTINGS = ", QUICK)
-        cell.source = cell.source.replace("TRANSFER = True", "TRANSFER = False").replace(
-            "[10, 20, 50, 100]", "[10, 100]"
-        )
+        cell.source = cell.source.replace("TRANSFER = True", "TRANSFER = False")
+        cell.source = cell.source.replace("[10, 20, 50, 100]", "[10, 100]")
         cell.source = cell.source.replace('"CIFAR100"])', '"CIFAR100"], sample=True)')
     NotebookClient(notebook, timeout=500, resources={"metadata": {"path": str(copy / "run")}}).execute()
     assert "sample" in text_of(notebook) and "CIFAR100 is left out" in text_of(notebook)
     assert {path: path.read_bytes() for path in (copy / "reports").glob("*.*")} == before
     if name == "further_codes":
-        assert (copy / "reports" / "sample" / "Nested.png").exists() and "left out: it was not asked for" in text_of(
-            notebook
-        )
+        assert (copy / "reports" / "sample" / "Nested.png").exists()
+        assert "left out: it was not asked for" in text_of(notebook)
     if name == "try_your_own":
         assert sum("image/png" in o.get("data", {}) for cell in code_cells(notebook) for o in cell.outputs) == 3
     if name == "master_notebook":
