@@ -64,11 +64,6 @@ def classify(images, model=DEFAULT_MODEL, sample=False):
     return pd.DataFrame(torch.from_numpy(logits).softmax(1).numpy(), columns=classes)
 
 
-def by_angle(z):
-    """Codes (N, d) of length one: the nearest of them by distance are those nearest by angle."""
-    return z / np.linalg.norm(z, axis=1, keepdims=True)
-
-
 def what_is_left(originals, rebuilt, tables):
     """What the codes keep of one's own images, in a few sentences.
 

@@ -6,7 +6,7 @@ from src import outcomes, own_plots, sweep
 from src.classifier import ClassifierConfig, evaluate_classifier
 from src.experiment import Experiment, Settings, grid
 from src.outcomes import load_autoencoder, load_classifier, outcome_path
-from src.own_images import by_angle, classify, prepare_images, what_is_left
+from src.own_images import classify, prepare_images, what_is_left
 from src.sweep import run_experiment
 from src.train import TrainConfig, encode_images
 
@@ -129,8 +129,3 @@ def test_the_slider_draws_the_size_that_is_chosen(monkeypatch):
     assert drawn[-1] == 3
     monkeypatch.setitem(__import__("sys").modules, "ipywidgets", None)
     assert own_plots.with_slider(lambda size: size, list(SIZES)) == 6
-
-
-def test_codes_by_angle_have_length_one():
-    z = np.random.default_rng(0).normal(size=(5, 7))
-    assert np.allclose(np.linalg.norm(by_angle(z), axis=1), 1)
