@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
-from src.benchmark_plots import overview
+from src.benchmark_plots import overview, summary
 from src.utils import ROOT
 
 
@@ -47,6 +47,18 @@ def test_the_time_to_a_target_is_none_where_it_is_not_reached(bench, sample, mon
     assert (reached > 0 or np.isnan(reached)) and np.isnan(never)
 
 
+def test_longer_reading_takes_longer(bench, sample):
+    bought = list(bench["accuracy_for_time"](sample, (1, 4)))
+    accuracies, seconds = [row[2] for row in bought[::2]], [row[2] for row in bought[1::2]]
+    assert [row[1] for row in bought] == [1, "MLP, 1 epochs", 4, "MLP, 4 epochs"]
+    assert seconds[0] < seconds[1] and all(15 < accuracy < 100 for accuracy in accuracies)
+
+
+def test_the_readme_quotes_the_committed_benchmark():
+    rows = pd.read_csv(ROOT / "reports" / "benchmark.csv")
+    assert summary(rows) in (ROOT / "README.md").read_text()
+
+
 def test_the_figure_has_a_panel_a_part():
     rows = [
         ("epoch", f"{who} {family}", 10.0, "images a second") for who in ("plain", "ours") for family in ("conv", "vae")
@@ -55,6 +67,8 @@ def test_the_figure_has_a_panel_a_part():
     rows += [("time to target", "conv d=10", np.nan, "s"), ("profile", "mm", 30.0, "% of the time")]
     rows += [("arithmetic", "training step, share of the peak", 40.0, "%")]
     rows += [(part, 1, 2.0, "s") for part in ("images", "latent size", "width", "workers")]
+    for count in (4, 8):
+        rows += [("accuracy for time", count, 60.0, "%"), ("reader", f"MLP, {count} epochs", 3.0 * count, "s")]
     figure = overview(pd.DataFrame(rows, columns=["part", "setting", "value", "unit"]), "this machine")
-    assert len(figure.axes) == 8 and all(ax.get_title() and ax.get_xlabel() for ax in figure.axes)
+    assert len(figure.axes) == 9 and all(ax.get_title() and ax.get_xlabel() for ax in figure.axes)
     assert "40 % of the peak" in figure.axes[3].get_title()
