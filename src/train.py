@@ -147,7 +147,7 @@ def build_optimizer(model, config, steps):
 
 def to_batch(images, device):
     """uint8 images (N, 32, 32, 3) as the float32 batch (N, 3, 32, 32) in [0, 1] that models take, channels last."""
-    return torch.from_numpy(np.require(images, requirements="CW")).to(device).permute(0, 3, 1, 2).float() / 255
+    return torch.from_numpy(np.require(images, requirements="CW")).to(device).permute(0, 3, 1, 2).float().div_(255)
 
 
 @torch.no_grad()
