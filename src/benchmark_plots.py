@@ -41,7 +41,7 @@ def overview(rows, conditions):
     axes[8].plot(parts["reader"].value, bought.value, "o-", color=COLOURS["conv"])
     for epochs, seconds, accuracy in zip(bought.setting, parts["reader"].value, bought.value, strict=True):
         axes[8].annotate(f"{epochs} epochs", (seconds, accuracy), (8, -10), textcoords="offset points")
-    axes[8].margins(0.2)
+    axes[8].margins(0.35, 0.2)
     axes[8].set(title="what the MLP's time buys", xlabel="seconds of one thread", ylabel=bought.unit.iloc[0])
     figure.suptitle(f"The benchmark, on {conditions}")
     return figure
