@@ -2,6 +2,7 @@
 
 import runpy
 
+import joblib
 import numpy as np
 import pandas as pd
 import pytest
@@ -45,6 +46,12 @@ def test_the_time_to_a_target_is_none_where_it_is_not_reached(bench, sample, mon
     monkeypatch.setitem(bench["time_to_target"].__globals__, "PRIOR_WORK", bench["PRIOR_WORK"].assign(test_mse=0.0))
     ((_, _, never, _),) = bench["time_to_target"](sample, [10], step=30)
     assert (reached > 0 or np.isnan(reached)) and np.isnan(never)
+
+
+def test_the_peak_of_a_worker_is_its_own(bench):
+    held = np.ones(2**27)  # a GiB, which a process that this one starts has not got
+    (peak,) = joblib.Parallel(2)(joblib.delayed(bench["peak_memory"])() for _ in range(1))
+    assert 0 < peak < 1 <= held.nbytes / 2**30 < bench["peak_memory"]()
 
 
 def test_longer_reading_takes_longer(bench, sample):
