@@ -40,8 +40,8 @@ def overview(rows, conditions):
     bought = parts["accuracy for time"]
     axes[8].plot(parts["reader"].value, bought.value, "o-", color=COLOURS["conv"])
     for epochs, seconds, accuracy in zip(bought.setting, parts["reader"].value, bought.value, strict=True):
-        axes[8].annotate(f"{epochs} epochs", (seconds, accuracy), (8, -10), textcoords="offset points")
-    axes[8].margins(0.35, 0.2)
+        axes[8].annotate(f"{epochs} epochs", (seconds, accuracy), (-6, 6), textcoords="offset points", ha="right")
+    axes[8].margins(0.5, 0.2)
     axes[8].set(title="what the MLP's time buys", xlabel="seconds of one thread", ylabel=bought.unit.iloc[0])
     figure.suptitle(f"The benchmark, on {conditions}")
     return figure
@@ -60,7 +60,7 @@ def summary(rows):
     value, parts = rows.drop_duplicates("setting").set_index("setting").value, dict(list(rows.groupby("part")))
     ours, theirs = parts["grid"][parts["grid"].unit == "minutes"].value
     target, bought, reader = parts["time to target"], parts["accuracy for time"], parts["reader"]
-    peak = parts["arithmetic"].value.iloc[0]
+    peak = 100 * value["training step"] / value["training step, share of the peak"]
     return f"""| | plain port, all cores | ours, one core |
 | --- | --- | --- |
 | convolutional AE, s an epoch of 45,000 images | {epoch["plain conv"]:.1f} | {epoch["ours conv"]:.1f} |
