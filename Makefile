@@ -29,7 +29,7 @@ test: .venv/installed-for-tests
 test-faults: .venv/installed-for-tests  ## kills, damaged files, full disks and bad input; five to eleven minutes
 	$(BIN)/pytest tests/faults -s
 
-bench: .venv/installed  ## how fast it is on this machine, beside a plain port of the prior work; QUICK=1 in two minutes
+bench: .venv/installed  ## how fast it is on this machine, beside a plain port of the prior work; QUICK=1 in two to three minutes
 	$(BIN)/python run/benchmark.py $(if $(QUICK),--quick)
 
 format: .venv/installed-for-tests
