@@ -114,15 +114,18 @@ def our_epoch(family, latent_dim, images, model=None):
         return time.perf_counter() - start
 
 
+def in_turns(measurements, rounds):
+    """What functions measure, each once in each of some rounds: a column a function, by its key, and a row a round."""
+    return pd.DataFrame([{key: measure() for key, measure in measurements.items()} for _ in range(rounds)])
+
+
 def epochs(images, rounds):
     """(a) An epoch of both recipes and both families, in turns, so that drift of the machine hits all alike."""
-    rows = []
-    for _ in range(rounds):
-        for family in FAMILIES:
-            rows.append((f"plain {family}", plain_epoch(family, 100, images)))
-            rows.append((f"ours {family}", our_epoch(family, 100, images)))
-    seconds = pd.DataFrame(rows, columns=["setting", "seconds"]).groupby("setting").seconds.median()
-    for setting, value in seconds.items():
+    recipes = {"ours": our_epoch, "plain": plain_epoch}
+    measurements = {
+        f"{who} {family}": partial(recipes[who], family, 100, images) for who in recipes for family in FAMILIES
+    }
+    for setting, value in in_turns(measurements, rounds).median().items():
         yield "epoch", setting, value * 45_000 / len(images), "s an epoch of 45,000 images"
         yield "epoch", setting, len(images) / value, "images a second"
 
@@ -218,12 +221,6 @@ def arithmetic(images):
         yield "profile", operator.key.removeprefix("aten::"), share, "% of the time"
 
 
-def best_of_turns(measurements, rounds):
-    """The shortest that each of some measurements, functions by setting, takes in so many rounds of all of them."""
-    rows = [{setting: measurement() for setting, measurement in measurements.items()} for _ in range(rounds)]
-    return pd.DataFrame(rows).min().items()
-
-
 def scaling(images, sizes, quick):
     """(e) How an epoch's time grows with the number of images, the latent size, the width, and workers."""
     few, rounds = images[: sizes[0]], 1 if quick else 2
@@ -231,10 +228,10 @@ def scaling(images, sizes, quick):
     dims = (10, 100, 1024) if quick else (10, 50, 100, 300, 1024)
     latent = {size: partial(our_epoch, "conv", size, few) for size in dims}
     widths = {width: partial(our_epoch, "conv", 100, few, ConvAutoencoder(100, width)) for width in (16, 32, 64)}
-    for count, seconds in best_of_turns(counts, rounds):
+    for count, seconds in in_turns(counts, rounds).min().items():
         yield "images", count, seconds, "s an epoch"
     for part, measurements in (("latent size", latent), ("width", widths)):
-        for setting, seconds in best_of_turns(measurements, rounds):
+        for setting, seconds in in_turns(measurements, rounds).min().items():
             yield part, setting, seconds, f"s an epoch of {len(few):,} images"
     for jobs in (1, 2):
         with joblib.Parallel(jobs) as parallel:
@@ -260,9 +257,9 @@ def accuracy_for_time(dataset, epochs):
     code.prepare(images)
     views, codes = list(code_views(code, images, Settings().views)), encode_images(code, held_out)
     job = joblib.delayed(read_for)
-    # the longest first, so that no worker is left alone with it
-    outcomes = joblib.Parallel(2)(job(count, views, labels, codes, truth) for count in sorted(epochs, reverse=True))
-    for count, (seconds, accuracy) in sorted(zip(sorted(epochs, reverse=True), outcomes, strict=True)):
+    longest_first = sorted(epochs, reverse=True)  # so that no worker is left alone with it
+    outcomes = joblib.Parallel(2)(job(count, views, labels, codes, truth) for count in longest_first)
+    for count, (seconds, accuracy) in reversed(list(zip(longest_first, outcomes, strict=True))):
         yield "accuracy for time", count, 100 * accuracy, "% right, validation"
         yield "reader", f"MLP, {count} epochs", seconds, "s, two at a time"
 

@@ -1,5 +1,7 @@
 """What the benchmark says, as a figure and in words; both take the rows that `run/benchmark.py` writes."""
 
+from math import isnan
+
 import matplotlib.pyplot as plt
 
 from src.style import COLOURS
@@ -61,6 +63,8 @@ def summary(rows):
     ours, theirs = parts["grid"][parts["grid"].unit == "minutes"].value
     target, bought, reader = parts["time to target"], parts["accuracy for time"], parts["reader"]
     peak = 100 * value["training step"] / value["training step, share of the peak"]
+    times = ["(not reached)" if isnan(seconds) else f"{seconds:.0f}" for seconds in target.value]
+    sizes = target.setting.str.removeprefix("conv ").str.replace("=", " = ")
     return f"""| | plain port, all cores | ours, one core |
 | --- | --- | --- |
 | convolutional AE, s an epoch of 45,000 images | {epoch["plain conv"]:.1f} | {epoch["ours conv"]:.1f} |
@@ -69,7 +73,7 @@ def summary(rows):
 The grid of 16 pairs, extrapolated: {theirs:.0f} minutes for the plain port, 20 epochs without classifiers; {ours:.1f} minutes for
 ours, linear, neighbour and MLP readers included, two pairs at a time. That is {value["plain port over ours"]:.1f} times as fast, or
 {value["ours in epochs of the plain port's conv"]:.0f} of the plain port's convolutional epochs. Until its validation error is that which the prior work reports after
-20 epochs, the convolutional autoencoder takes {listed(f"{seconds:.0f}" for seconds in target.value)} s of one core at {listed(name.removeprefix("conv ") for name in target.setting)}, start included.
+20 epochs, the convolutional autoencoder takes {listed(times)} s of one core at {listed(sizes)}, start included.
 A training step reaches {value["training step, share of the peak"]:.0f} % of the {peak:.0f} GFLOP/s that one core reaches in a matrix product; a worker needs
-{value["peak of a worker"]:.1f} GiB at its peak, images that workers share included. An MLP that is trained for {listed(bought.setting)}
+{value["peak of a worker"]:.2f} GiB at its peak, images that workers share included. An MLP that is trained for {listed(bought.setting)}
 epochs takes {listed(f"{seconds:.0f}" for seconds in reader.value)} s of one core and is right in {listed(f"{accuracy:.1f}" for accuracy in bought.value)} % of the validation images, at d = 100 on PCA's code."""
