@@ -19,7 +19,8 @@ class Settings:
     """What all experiments of a study have in common; a change of any of it makes them run again."""
 
     train: TrainConfig = TrainConfig()
-    baseline: TrainConfig = TrainConfig(epochs=5)  # those baselines that start from nothing or learn from labels
+    # of those baselines that start from nothing or learn from labels
+    baseline: TrainConfig = TrainConfig(epochs=5, learning_rate=6e-3)
     views: int = 8  # of each training image, for the readers that are networks
     mlp: ClassifierConfig = MLP
     convolutions: ClassifierConfig = CONVOLUTIONS
