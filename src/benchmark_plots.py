@@ -42,9 +42,9 @@ def overview(rows, conditions):
     bought = parts["accuracy for time"]
     axes[8].plot(parts["reader"].value, bought.value, "o-", color=COLOURS["conv"])
     for epochs, seconds, accuracy in zip(bought.setting, parts["reader"].value, bought.value, strict=True):
-        axes[8].annotate(f"{epochs} epochs", (seconds, accuracy), (-6, 6), textcoords="offset points", ha="right")
+        axes[8].annotate(f"{epochs}", (seconds, accuracy), (6, -12), textcoords="offset points")
     axes[8].margins(0.5, 0.2)
-    axes[8].set(title="what the MLP's time buys", xlabel="seconds of one thread", ylabel=bought.unit.iloc[0])
+    axes[8].set(title="what the MLP's time buys (numbers: epochs)", xlabel="seconds of one thread", ylabel=bought.unit.iloc[0])
     figure.suptitle(f"The benchmark, on {conditions}")
     return figure
 
