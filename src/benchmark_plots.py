@@ -44,7 +44,9 @@ def overview(rows, conditions):
     for epochs, seconds, accuracy in zip(bought.setting, parts["reader"].value, bought.value, strict=True):
         axes[8].annotate(f"{epochs}", (seconds, accuracy), (6, -12), textcoords="offset points")
     axes[8].margins(0.5, 0.2)
-    axes[8].set(title="what the MLP's time buys (numbers: epochs)", xlabel="seconds of one thread", ylabel=bought.unit.iloc[0])
+    axes[8].set(
+        title="what the MLP's time buys", xlabel="seconds of one thread; beside: epochs", ylabel=bought.unit.iloc[0]
+    )
     figure.suptitle(f"The benchmark, on {conditions}")
     return figure
 
