@@ -18,7 +18,7 @@ from src.utils import add_noise
 IMAGE_SHAPE = (3, 32, 32)
 PIXELS = math.prod(IMAGE_SHAPE)  # numbers in an image: 3,072
 MAX_LATENT_DIM = 1024
-WIDTHS = 16, 32  # channels of the convolutions, the encoder's and the decoder's: the error falls more by the latter
+WIDTHS = 16, 32  # channels of the encoder's convolutions and of the decoder's, which do more against the error
 PCA_IMAGES = 10_000  # enough to start from: training moves the linear path to where it belongs
 
 
@@ -102,7 +102,8 @@ class ConvAutoencoder(Autoencoder):
     Image -> convolutions -> linear map -> code -> linear map -> convolutions -> image. The linear maps start at the
     principal components, the best linear code there is, and the convolutions at the identity, so that training only
     has to learn what linear algebra cannot give. `scale` holds the standard deviations of the principal component
-    scores: codes start with unit variance, as a variational prior wants them.
+    scores: codes start with unit variance, as a variational prior wants them. `widths` are the channels of the
+    convolutions in the encoder and in the decoder.
     """
 
     name = "conv"
@@ -157,8 +158,8 @@ class VariationalAutoencoder(ConvAutoencoder):
 
     name = "vae"
 
-    def __init__(self, latent_dim, widths=WIDTHS):
-        super().__init__(latent_dim, widths)
+    def __init__(self, latent_dim):
+        super().__init__(latent_dim)
         self.log_variance = nn.Linear(PIXELS, latent_dim)
 
     def posterior(self, x):
@@ -189,8 +190,8 @@ class DenoisingAutoencoder(ConvAutoencoder):
 
     name = "denoising"
 
-    def __init__(self, latent_dim, widths=WIDTHS, noise=0.2):
-        super().__init__(latent_dim, widths)
+    def __init__(self, latent_dim, noise=0.2):
+        super().__init__(latent_dim)
         self.noise = check_noise(noise)
 
     def loss(self, x):

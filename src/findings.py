@@ -70,14 +70,18 @@ def effort(results):
     longest = results.loc[seconds.idxmax()]
     families = results[results.autoencoder.isin(FAMILIES)]
     grids = families.groupby("seed")[["autoencoder_seconds", "classifier_seconds"]].sum().sum(axis=1)
-    return (
+    text = (
         f"{len(results)} experiments took {seconds.sum() / 60:.0f} minutes of one core, "
         f"{percent(results.autoencoder_seconds.sum() / seconds.sum())} of them for training autoencoders and "
         f"{percent(results.conv_reader_seconds.sum() / seconds.sum())} for the convolutional reader; the longest was "
-        f"{longest.dataset} {longest.autoencoder} {longest.latent_dim} with {seconds.max():.0f} s. "
-        f"One seed of the two families, {len(families) // len(grids)} pairs with linear, neighbour and MLP readers, took "
-        f"{grids.mean() / 60:.1f} minutes of one core."
+        f"{longest.dataset} {longest.autoencoder} {longest.latent_dim} with {seconds.max():.0f} s."
     )
+    if len(grids):
+        text += (
+            f" One seed of the two families, {len(families) // len(grids)} pairs with linear, neighbour and MLP readers, took "
+            f"{grids.mean() / 60:.1f} minutes of one core."
+        )
+    return text
 
 
 def training(histories, dataset):

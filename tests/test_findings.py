@@ -165,6 +165,7 @@ def test_the_spread_is_given_where_there_is_one(results):
 def test_effort_and_limits_count(results):
     text = findings.effort(results)
     assert text.startswith(f"{len(results)} experiments") and "16 pairs" in text and "4.7 minutes of one core" in text
+    assert "One seed" not in findings.effort(results[results.autoencoder == "pca"])
     text = findings.limits(results, Settings())
     assert "45,000 training images" in text and "seed 0" in text and "nothing is said about the spread" in text
     both = pd.concat([results, results.assign(seed=1)])
