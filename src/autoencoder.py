@@ -13,13 +13,13 @@ import torch.nn.functional as F
 from sklearn.decomposition import PCA
 from torch import nn
 
-from src.utils import add_noise
+from src.utils import add_noise, in_precision
 
 IMAGE_SHAPE = (3, 32, 32)
 PIXELS = math.prod(IMAGE_SHAPE)  # numbers in an image: 3,072
 MAX_LATENT_DIM = 1024
 WIDTHS = 16, 32  # channels of the encoder's convolutions and of the decoder's, which do more against the error
-PCA_IMAGES = 10_000  # enough to start from: training moves the linear path to where it belongs
+PCA_IMAGES = 5_000  # enough to start from: training moves the linear path to where it belongs
 
 
 class Autoencoder(nn.Module):
@@ -125,7 +125,7 @@ class ConvAutoencoder(Autoencoder):
 
     def refine(self, x):
         """What the encoder's linear maps see of images: the refined patches, one after the other, (N, 3072)."""
-        return self.refine_input(to_patches(x)).permute(0, 2, 3, 1).flatten(1)
+        return self.refine_input(to_patches(in_precision(x))).permute(0, 2, 3, 1).flatten(1)
 
     def prepare(self, images):
         """Start at the principal components of `images`; units beyond their number keep their random start."""

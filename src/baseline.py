@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from src.autoencoder import IMAGE_SHAPE, PIXELS, Autoencoder, ConvAutoencoder, fit_pca
+from src.autoencoder import IMAGE_SHAPE, PIXELS, WIDTHS, Autoencoder, ConvAutoencoder, fit_pca
 from src.train import TrainConfig, random_view, to_batch
 from src.utils import get_device, mixed_precision, seed_everything
 
@@ -87,9 +87,16 @@ class RandomEncoder(ConvAutoencoder):
 
 
 class SupervisedEncoder(ConvAutoencoder):
-    """The ceiling: the same encoder, trained with labels through the same bottleneck (by `train_supervised`)."""
+    """The ceiling: a wider encoder of the same kind, trained with labels through the same bottleneck (by `train_supervised`).
+
+    Right on validation images of CIFAR-10, read by the MLP: 62.1 and 65.1 % at d = 10 and 100 with 32 channels, 66.9 and
+    68.8 % with these 64.
+    """
 
     name = "supervised"
+
+    def __init__(self, latent_dim):
+        super().__init__(latent_dim, widths=(64, WIDTHS[1]))
 
 
 class SpatialAutoencoder(Autoencoder):

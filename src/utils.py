@@ -43,6 +43,11 @@ def mixed_precision(device):
     return torch.autocast(device.type, torch.bfloat16, enabled=native)
 
 
+def in_precision(x):
+    """The float tensor `x` as what the surrounding `mixed_precision` computes in, if any, so that no later step converts it."""
+    return x.to(torch.get_autocast_dtype(x.device.type)) if torch.is_autocast_enabled(x.device.type) else x
+
+
 def precision():
     """The name of what `mixed_precision` computes in on this machine: bfloat16 or float32."""
     with mixed_precision(get_device()) as context:

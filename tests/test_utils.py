@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from src import utils
-from src.utils import atomic_path, mixed_precision, one_thread, seed_everything
+from src.utils import atomic_path, in_precision, mixed_precision, one_thread, seed_everything
 
 
 def test_a_file_appears_whole_or_not_at_all(tmp_path):
@@ -49,3 +49,10 @@ def test_low_precision_is_for_hardware_that_has_it(monkeypatch, native):
 def test_paths_do_not_depend_on_the_working_directory(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert (utils.ROOT / "src" / "utils.py").exists() and utils.DATA_DIR == utils.ROOT / "data"
+
+
+def test_a_tensor_takes_on_the_precision_about_it():
+    x = torch.rand(3)
+    assert in_precision(x) is x
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(in_precision(x), x.bfloat16())
