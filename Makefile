@@ -12,7 +12,7 @@ REPORT := reports/master_notebook.html
 .PHONY: run study test test-faults bench format clean
 
 run: .venv/installed  ## the whole study, as a report to open
-	@echo "Running the study: about 65 minutes on the complete data, more than twice that without bfloat16; under ten on the sample"
+	@echo "Running the study: about 65 minutes on the complete data, longer without bfloat16; under ten on the sample"
 	$(EXECUTE) --output-dir reports run/master_notebook.ipynb
 	$(NBCONVERT) --to html $(REPORT_LOOK) $(COALESCE) $(EXECUTED)
 	@echo "The report is in $(REPORT)"

@@ -65,7 +65,7 @@ def summary(rows):
     ours, theirs = parts["grid"][parts["grid"].unit == "minutes"].value
     target, bought, reader = parts["time to target"], parts["accuracy for time"], parts["reader"]
     peak = 100 * value["training step"] / value["training step, share of the peak"]
-    times = ["(not reached)" if isnan(seconds) else f"{seconds:.0f}" for seconds in target.value]
+    times = ["(not reached)" if isnan(seconds) else f"{seconds:.1f}" for seconds in target.value]
     sizes = target.setting.str.removeprefix("conv ").str.replace("=", " = ")
     return f"""| | plain port, all cores | ours, one core |
 | --- | --- | --- |
