@@ -118,8 +118,9 @@ def error_against_accuracy(results):
             ax.errorbar(*points, label=LABELS[name], **style, **WEIGHTS[name])
         for size, point in mean.iterrows():
             place = (point.test_mse, 100 * point.accuracy_mlp)
-            ax.annotate(f"d = {size}", place, (5, -11), textcoords="offset points", fontsize=8)
+            ax.annotate(f"d = {size}", place, (0, -13), textcoords="offset points", ha="right", fontsize=8)
     ax.set_xscale("log")
+    ax.margins(x=0.1)
     ax.set(xlabel=f"{MSE_LABEL} (test, log scale)", ylabel="test accuracy of the MLP (%)")
     ax.set_title("The class that can be read against the image that is lost")
     ax.set_ylim(0)

@@ -25,11 +25,11 @@ PCA = PCACode(5)
 PCA.prepare(random_dataset().x_train)
 
 
-def train(name, dataset, seed=0):
+def train(name, dataset, seed=0, config=QUICK):
     torch.manual_seed(seed)
     model = build_autoencoder(name, 5)
     with one_thread():
-        return model, train_autoencoder(model, dataset, QUICK, seed, progress=False)
+        return model, train_autoencoder(model, dataset, config, seed, progress=False)
 
 
 @pytest.mark.parametrize("name", AUTOENCODERS)
@@ -45,8 +45,7 @@ def test_training_beats_its_start_on_the_images_it_saw(sample):
     images, _ = sample.split("train")
     start = build_autoencoder("conv", 5)
     start.prepare(images)
-    model = build_autoencoder("conv", 5)
-    train_autoencoder(model, sample, TrainConfig(epochs=3), progress=False)
+    model, _ = train("conv", sample, config=TrainConfig(epochs=3))
     assert reconstruction_errors(model, images).mean() < reconstruction_errors(start, images).mean()
 
 
