@@ -15,7 +15,7 @@ from torch import nn
 
 from src.autoencoder import IMAGE_SHAPE, PIXELS, WIDTHS, Autoencoder, ConvAutoencoder, fit_pca
 from src.train import TrainConfig, random_view, to_batch
-from src.utils import get_device, mixed_precision, seed_everything
+from src.utils import AdamW, get_device, mixed_precision, seed_everything
 
 SPATIAL_DIM = 8 * 4 * 4
 # What the work that this one replaces reports, from its own notebook: its convolutional autoencoder's error on test
@@ -176,7 +176,7 @@ def fine_tune(autoencoder, dataset, config=TrainConfig(), seed=0):
     model = FineTunedClassifier(copy.deepcopy(autoencoder), len(dataset.classes)).to(device)
     images, labels = dataset.split("train")
     steps = config.epochs * math.ceil(len(images) / config.batch_size)
-    optimizer = torch.optim.AdamW(model.parameters(), weight_decay=config.weight_decay)
+    optimizer = AdamW(model.parameters(), weight_decay=config.weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.learning_rate, total_steps=steps)
     for _ in range(config.epochs):
         for indices in torch.randperm(len(images)).split(config.batch_size):

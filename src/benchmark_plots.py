@@ -67,6 +67,7 @@ def summary(rows):
     peak = 100 * value["training step"] / value["training step, share of the peak"]
     times = ["(not reached)" if isnan(seconds) else f"{seconds:.1f}" for seconds in target.value]
     sizes = target.setting.str.removeprefix("conv ").str.replace("=", " = ")
+    largest = parts["grid"].setting.str.extract(r" d=(\d+)$")[0].dropna().astype(int).max()
     return f"""| | plain port, all cores | ours, one core |
 | --- | --- | --- |
 | convolutional AE, s an epoch of 45,000 images | {epoch["plain conv"]:.1f} | {epoch["ours conv"]:.1f} |
@@ -77,5 +78,5 @@ ours, linear, neighbour and MLP readers included, two pairs at a time. That is {
 {value["ours in epochs of the plain port's conv"]:.0f} of the plain port's convolutional epochs. Until its validation error is that which the prior work reports after
 20 epochs, the convolutional autoencoder takes {listed(times)} s of one core at {listed(sizes)}, start included.
 A training step reaches {value["training step, share of the peak"]:.0f} % of the {peak:.0f} GFLOP/s that one core reaches in a matrix product; a worker needs
-{value["peak of a worker"]:.2f} GiB at its peak, images that workers share included. An MLP that is trained for {listed(bought.setting)}
+{value["peak of a worker"]:.2f} GiB at its peak with codes of up to {largest} numbers, images that workers share included. An MLP that is trained for {listed(bought.setting)}
 epochs takes {listed(f"{seconds:.0f}" for seconds in reader.value)} s of one core and is right in {listed(f"{accuracy:.1f}" for accuracy in bought.value)} % of the validation images, at d = 100 on PCA's code."""

@@ -16,7 +16,7 @@ from sklearn.preprocessing import Normalizer, StandardScaler
 from torch import nn
 
 from src.data_loader import check_labels, describe
-from src.utils import get_device, mixed_precision, seed_everything
+from src.utils import AdamW, get_device, mixed_precision, seed_everything
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ def _fit(model, views, y, config):
     device = get_device()
     model = model.to(device).train()
     y = torch.from_numpy(y.astype(np.int64)).to(device)
-    optimizer = torch.optim.AdamW(model.layers.parameters(), weight_decay=config.weight_decay, fused=True)
+    optimizer = AdamW(model.layers.parameters(), weight_decay=config.weight_decay, fused=True)
     batches = max(1, len(y) // config.batch_size)  # the few that are left over come next time: batch norm wants many
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.learning_rate, total_steps=config.epochs * batches)
     for epoch in range(config.epochs):

@@ -1,12 +1,14 @@
 import os
 import stat
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import torch
 
 from src import utils
-from src.utils import atomic_path, in_precision, mixed_precision, one_thread, seed_everything
+from src.utils import ROOT, atomic_path, in_precision, mixed_precision, one_thread, seed_everything
 
 
 def test_a_file_appears_whole_or_not_at_all(tmp_path):
@@ -56,3 +58,29 @@ def test_a_tensor_takes_on_the_precision_about_it():
     assert in_precision(x) is x
     with torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(in_precision(x), x.bfloat16())
+
+
+def test_the_optimiser_steps_as_torch_does_and_loads_no_compiler():
+    check = """
+import sys, torch
+from src.utils import AdamW
+
+def learn(kind):
+    torch.manual_seed(0)
+    x, layer = torch.randn(8, 3), torch.nn.Linear(3, 4)
+    optimizer = kind(layer.parameters(), 0.1, weight_decay=0.1, fused=True)
+    for step in range(6):
+        optimizer.zero_grad()
+        layer(x).square().sum().backward()
+        optimizer.step()
+        if step == 2:
+            state, optimizer = optimizer.state_dict(), kind(layer.parameters())
+            optimizer.load_state_dict(state)
+    return layer.weight
+
+ours = learn(AdamW)
+assert "torch._dynamo" not in sys.modules
+assert torch.equal(ours, learn(torch.optim.AdamW))
+assert torch.equal(ours, learn(AdamW))
+"""
+    subprocess.run([sys.executable, "-c", check], check=True, cwd=ROOT)
