@@ -1,7 +1,7 @@
 """How fast is the study? Measured here and now, in one run, beside a plain port of the recipe that it replaces.
 
 `python run/benchmark.py` writes `reports/benchmark.csv` and `reports/Benchmark.png` on the complete data, in about four
-minutes, or more where there is no bfloat16. `--quick` takes a third of it, and `--sample` measures on the
+minutes, or more where there is no bfloat16. `--quick` takes a third of that, and `--sample` measures on the
 embedded sample; either writes to `reports/sample/`.
 """
 
@@ -175,19 +175,12 @@ def peak_memory():
 
 def whole_grid(dataset, pairs, plain):
     """(c) The grid of 16 pairs, extrapolated from `pairs` of it run two at a time, and the prior recipe's from epochs."""
-    images = dataset.split("train")[0]
-    with joblib.Parallel(2) as parallel:
-        # a worker imports all that training needs once, not once a pair
-        start = time.perf_counter()
-        parallel(joblib.delayed(our_epoch)("conv", 10, images[:256]) for _ in range(2))
-        starting = time.perf_counter() - start
-        job = joblib.delayed(run_pair)
-        outcomes = parallel(job(dataset.name, *pair, dataset.is_sample) for pair in pairs)
-    yield "grid", "start of the workers", starting, "s"
+    job = joblib.delayed(run_pair)
+    outcomes = joblib.Parallel(2)(job(dataset.name, *pair, dataset.is_sample) for pair in pairs)
     for (family, size), (seconds, _) in zip(pairs, outcomes, strict=True):
         yield "grid", f"{family} d={size}", seconds, "s a pair, two at a time"
-    ours = starting + 16 / 2 * sum(seconds for seconds, _ in outcomes) / len(pairs)
-    epoch = {family: plain[f"plain {family}"] * len(images) / 45_000 for family in FAMILIES}
+    ours = 16 / 2 * sum(seconds for seconds, _ in outcomes) / len(pairs)
+    epoch = {family: plain[f"plain {family}"] * len(dataset.split("train")[0]) / 45_000 for family in FAMILIES}
     theirs = PLAIN_EPOCHS * 8 * (epoch["conv"] + epoch["vae"])
     yield "grid", "ours, 16 pairs with classifiers, extrapolated", ours / 60, "minutes"
     yield "grid", "plain port, 16 autoencoders alone, extrapolated", theirs / 60, "minutes"
