@@ -1,7 +1,7 @@
 """How fast is the study? Measured here and now, in one run, beside a plain port of the recipe that it replaces.
 
 `python run/benchmark.py` writes `reports/benchmark.csv` and `reports/Benchmark.png` on the complete data, in about four
-minutes, or more where there is no bfloat16. `--quick` takes a third of that, and `--sample` measures on the
+minutes, or nine where there is AVX2 alone. `--quick` takes a third of that, and `--sample` measures on the
 embedded sample; either writes to `reports/sample/`.
 """
 
