@@ -7,8 +7,6 @@ import matplotlib.pyplot as plt
 from src.style import COLOURS
 from src.wording import listed
 
-PLAIN = COLOURS["prior work"]
-
 
 def overview(rows, conditions):
     """All parts of the benchmark in one figure: speed, the whole grid, where the time goes, how it grows, what it buys.
@@ -52,8 +50,8 @@ def overview(rows, conditions):
 
 
 def _bars(ax, names, values, title, label):
-    colours = [PLAIN if str(name).startswith("plain") else COLOURS["conv"] for name in names]
-    ax.barh(list(names), values, color=colours)
+    families = ["prior work" if name.startswith("plain") else "vae" if "vae" in name else "conv" for name in names]
+    ax.barh(list(names), values, color=[COLOURS[family] for family in families])
     ax.set(title=title, xlabel=label)
 
 

@@ -178,7 +178,7 @@ def random_view(images, rng):
     down, right = rng.integers(0, 2 * SHIFT + 1, 2)
     padded = np.pad(images, ((0, 0), (SHIFT, SHIFT), (SHIFT, SHIFT), (0, 0)), mode="reflect")
     moved = padded[:, down : down + images.shape[1], right : right + images.shape[2]]
-    # torch mirrors in a tenth of the time in which NumPy copies an array that is read backwards
+    # several times faster than the copy that NumPy makes of an array that is read backwards
     return torch.from_numpy(moved).flip(2).numpy() if rng.random() < 0.5 else moved
 
 
