@@ -2,34 +2,46 @@
 PYTHON ?= python3
 BIN := .venv/bin
 NBCONVERT := $(BIN)/jupyter nbconvert
-EXECUTE := $(NBCONVERT) --to notebook --execute --ExecutePreprocessor.timeout=-1
+PAPERMILL := $(BIN)/papermill --log-output --cwd run # says which cell runs, and shows the progress bars of the cells
 COALESCE := --CoalesceStreamsPreprocessor.enabled=True # keeps the last state of a progress bar, not all of them
 REPORT_LOOK := --template report --TemplateExporter.extra_template_basedirs=run
-NOTEBOOKS := $(addprefix run/,$(addsuffix .ipynb,data_exploration master_notebook further_codes try_your_own))
-EXECUTED := reports/master_notebook.ipynb
-REPORT := reports/master_notebook.html
+NOTEBOOKS := $(addprefix run/,$(addsuffix .ipynb,master_notebook appendix try_your_own data_exploration))
+REPORT := reports/master_notebook
 
-.PHONY: run study test test-faults bench format clean
+.PHONY: run study notebooks test test-all test-faults bench format clean
 
-run: .venv/installed  ## the whole study, as a report to open
-	@echo "Running the study: about 65 minutes on the complete data, longer without bfloat16; under ten on the sample"
-	$(EXECUTE) --output-dir reports run/master_notebook.ipynb
-	$(NBCONVERT) --to html $(REPORT_LOOK) $(COALESCE) $(EXECUTED)
-	@echo "The report is in $(REPORT)"
+run: .venv/installed  ## the master notebook with the quick preset, as a report to open
+	@echo "About ten minutes on the complete data, four on the sample"
+	$(PAPERMILL) run/master_notebook.ipynb $(REPORT).ipynb
+	$(NBCONVERT) --to html $(REPORT_LOOK) $(COALESCE) $(REPORT).ipynb
+	@echo "The report is in $(REPORT).html"
 
-study: .venv/installed  ## the same and all other notebooks, with the outputs kept in them
-	$(EXECUTE) --inplace $(NOTEBOOKS)
-	$(NBCONVERT) --to notebook --inplace $(COALESCE) $(NOTEBOOKS)
+study: PRESET = full
+study: notebooks  ## the full study: about an hour, and the outputs are kept in the notebooks
 
-test: .venv/installed-for-tests
+PRESET ?= quick
+# papermill writes other parameters than the notebook's own into a cell of their own, which must not stay there
+FULL := --parameters PRESET full
+STRIP := --TagRemovePreprocessor.enabled=True --TagRemovePreprocessor.remove_cell_tags=injected-parameters
+notebooks: .venv/installed  ## run all notebooks in place, with the preset quick or full
+	for notebook in $(NOTEBOOKS); do \
+		$(PAPERMILL) $$notebook $$notebook.out $$([ $(PRESET) = full ] && grep -q PRESET $$notebook && echo $(FULL)) \
+		&& mv $$notebook.out $$notebook || exit 1; \
+	done
+	$(NBCONVERT) --to notebook --inplace $(COALESCE) $(STRIP) $(NOTEBOOKS)
+
+test: .venv/installed-for-tests  ## linter and the fast tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/pytest tests --ignore tests/faults
+	$(BIN)/pytest tests --ignore tests/faults -m "not slow"
 
-test-faults: .venv/installed-for-tests  ## kills, damaged files, full disks and bad input; five to eleven minutes
+test-all: test  ## the slow ones, too
+	$(BIN)/pytest tests --ignore tests/faults -m slow
+
+test-faults: .venv/installed-for-tests  ## kills, damaged files, full disks and bad input; about ten minutes
 	$(BIN)/pytest tests/faults -s
 
-bench: .venv/installed  ## how fast it is on this machine, beside a plain port of the prior work; QUICK=1 in two to three minutes
+bench: .venv/installed  ## how fast it is on this machine; QUICK=1 in two minutes
 	$(BIN)/python run/benchmark.py $(if $(QUICK),--quick)
 
 format: .venv/installed-for-tests
@@ -37,7 +49,7 @@ format: .venv/installed-for-tests
 	$(BIN)/ruff format .
 
 clean:  ## what a run made, but neither data nor committed results
-	rm -rf .venv reports/sample $(REPORT) $(EXECUTED) models/*.pt models/in_training models/sample
+	rm -rf .venv reports/sample reports/quick $(REPORT).html $(REPORT).ipynb models/*.pt models/in_training models/sample models/quick
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv

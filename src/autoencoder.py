@@ -1,8 +1,10 @@
-"""The autoencoders. They share one backbone and one contract, so that what differs between them is the objective.
+"""The autoencoders. They share one contract and one network, so that what differs between them is the loss.
 
-The contract: `encode(x)` -> z (N, d), the same for the same images; `decode(z)` -> x (N, 3, 32, 32) in [0, 1];
-`loss(x)` -> the terms of the objective by name, of which `total` is minimised. Images are float32 (N, 3, 32, 32)
-in [0, 1]; z is float32. Nothing outside this file needs to know which model it holds.
+The contract: `encode(x)` gives the latent codes z (N, d), the same for the same images; `decode(z)` the images of codes,
+(N, 3, 32, 32) in [0, 1]; `forward(x)` is `decode(encode(x))`; `loss(x)` gives the terms of the loss by name, of which
+`total` is minimised. Images are float (N, 3, 32, 32) in [0, 1], codes float (N, d); what comes out is float32.
+
+A new autoencoder is a subclass with a `name`, and appears under it in the sweep, the tables and the figures.
 """
 
 import math
@@ -13,259 +15,266 @@ import torch.nn.functional as F
 from sklearn.decomposition import PCA
 from torch import nn
 
-from src.utils import add_noise, in_precision
+from src.utils import describe, fingerprint, seeded, whole_number
 
 IMAGE_SHAPE = (3, 32, 32)
 PIXELS = math.prod(IMAGE_SHAPE)  # numbers in an image: 3,072
 MAX_LATENT_DIM = 1024
-WIDTHS = 16, 32  # channels of the encoder's convolutions and of the decoder's, which do more against the error
-PCA_IMAGES = 5_000  # enough to start from: training moves the linear path to where it belongs
+AUTOENCODERS = {}  # every named class that has been defined, by its name
+_PCA = {}  # the last four that were fitted, by the fingerprint of their images: all latent sizes share one
 
 
 class Autoencoder(nn.Module):
-    """The contract; a subclass supplies `name`, `code` and `reconstruct`, and `loss` where it is not the MSE."""
+    """The contract. A subclass supplies `encoder` and `decoder`, and overrides `loss` where it is not the MSE."""
 
-    linear_penalty = 1.0  # that suits a linear reader of the code: see `train_linear_classifier`
+    name = None
+    label, colour, marker = None, "#777777", "o"  # in tables and figures
+    latent_dims = range(1, MAX_LATENT_DIM + 1)  # the sizes that its code can have
+    stages = ("reconstruction",)  # how it is trained, in order: by its own loss, by "labels"; () where in closed form
+    trained_with = "train"  # which of a study's settings
+    has_decoder = True  # False where nothing has learnt to decode the code
+    inverse_penalty = 1.0  # that suits a linear probe of the code (scikit-learn's C)
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        if vars(cls).get("name"):  # not an inherited one, which is another class's
+            AUTOENCODERS[cls.name] = cls
 
     def __init__(self, latent_dim):
         super().__init__()
-        self.latent_dim = check_latent_dim(latent_dim)
+        self.latent_dim = self.check_latent_dim(latent_dim)
+
+    @classmethod
+    def check_latent_dim(cls, latent_dim):
+        """`latent_dim` as an int where the code can have that size; else a ValueError."""
+        return whole_number(latent_dim, f"{cls.name}: latent_dim", min(cls.latent_dims), max(cls.latent_dims))
+
+    def initialise(self, images):
+        """Called once before training with the uint8 training images (N, 32, 32, 3)."""
 
     def encode(self, x):
-        """The code of images, float32 (N, latent_dim); deterministic."""
-        return self.code(check_batch(x))
+        """The latent codes of images, float32 (N, latent_dim)."""
+        return self.encoder(check_batch(x, self.training)).float()
 
     def decode(self, z):
-        """The images of codes, float32 (N, 3, 32, 32) in [0, 1]."""
-        return self.reconstruct(check_codes(z, self.latent_dim)).clamp(0, 1)
+        """The images of latent codes, float32 (N, 3, 32, 32) in [0, 1]."""
+        return clip(self.decoder(check_codes(z, self.latent_dim, self.training)).float())
+
+    def forward(self, x):
+        return self.decode(self.encode(x))
 
     def loss(self, x):
-        """The terms of the objective by name, means over the images of `x`; `total` is the one to minimise."""
-        error = F.mse_loss(self.reconstruct(self.encode(x)).float(), x)
+        """The terms of the loss by name, means over the images of `x`; `total` is the one to minimise."""
+        error = F.mse_loss(self(x), x)
         return {"total": error, "reconstruction": error}
 
-    def prepare(self, images):
-        """Called once, before training, with the uint8 training images (N, 32, 32, 3)."""
 
-    def code(self, x):
-        """`encode` for images that are known to be good."""
-        raise NotImplementedError
+class ResidualConvolutions(nn.Module):
+    """Four convolutions on 8 x 8 positions whose result is added to the input (N, 48, 8, 8); initialised to the identity.
 
-    def reconstruct(self, z):
-        """`decode` without the limit to [0, 1], which would stop the gradient of every pixel beyond it."""
-        raise NotImplementedError
-
-
-class Refinement(nn.Module):
-    """Patches in, patches out, float (N, 48, 8, 8): adds what convolutions make of them, at first nothing.
-
-    Hard swish (Howard et al. 2019, https://arxiv.org/abs/1905.02244) leaves the error that a GELU leaves, in a third of its time.
+    Hard swish is from Howard et al. 2019, https://arxiv.org/abs/1905.02244.
     """
 
     def __init__(self, width):
         super().__init__()
         self.layers = nn.Sequential(
-            nn.Conv2d(48, width, 1),
-            nn.Hardswish(),
-            nn.Conv2d(width, width, 3, padding=1),
-            nn.Hardswish(),
-            nn.Conv2d(width, width, 3, padding=1),
-            nn.Hardswish(),
+            nn.Conv2d(48, width, 1), nn.Hardswish(),
+            nn.Conv2d(width, width, 3, padding=1), nn.Hardswish(),
+            nn.Conv2d(width, width, 3, padding=1), nn.Hardswish(),
             nn.Conv2d(width, 48, 1),
-        )
+        )  # fmt: skip
         nn.init.zeros_(self.layers[-1].weight)
         nn.init.zeros_(self.layers[-1].bias)
 
     def forward(self, x):
-        # inputs centred and spread as layers want them; the factor keeps the optimiser's first steps small: without it
-        # the encoder's convolutions spoil the code (validation error at d = 100 after 2 epochs, with 64 channels: .0061, with it .0053)
-        # in few passes over what are the largest arrays here: with one for each operation, to encode takes a tenth longer
-        return torch.add(x, self.layers((x - 0.5).mul_(4)), alpha=0.1)
-
-
-def to_patches(x):
-    """Images (N, 3, 32, 32) as (N, 48, 8, 8), a channel for each number of a patch of 4 x 4 pixels, channels last."""
-    # the network works on patches throughout, one copy in and one out: shuffled around every block, an epoch takes a fifth longer
-    pixels = x.permute(0, 2, 3, 1).reshape(-1, 8, 4, 8, 4, 3).transpose(2, 3)
-    return pixels.reshape(-1, 8, 8, 48).permute(0, 3, 1, 2)
-
-
-def from_patches(patches):
-    """The images, (N, 3, 32, 32), of which `to_patches` made (N, 48, 8, 8)."""
-    pixels = patches.permute(0, 2, 3, 1).reshape(-1, 8, 8, 4, 4, 3).transpose(2, 3)
-    return pixels.reshape(-1, 32, 32, 3).permute(0, 3, 1, 2)
+        # inputs centred and spread; a small output keeps the first steps small
+        return x + 0.1 * self.layers(4 * (x - 0.5))
 
 
 class ConvAutoencoder(Autoencoder):
-    """Minimises the mean squared error of the reconstruction, and nothing else.
+    """Minimises the mean squared error of the reconstruction.
 
-    Image -> convolutions -> linear map -> code -> linear map -> convolutions -> image. The linear maps start at the
-    principal components, the best linear code there is, and the convolutions at the identity, so that training only
-    has to learn what linear algebra cannot give. `scale` holds the standard deviations of the principal component
-    scores: codes start with unit variance, as a variational prior wants them. `widths` are the channels of the
-    convolutions in the encoder and in the decoder.
+    Image -> convolutions -> linear map -> code -> linear map -> convolutions -> image. The linear maps are initialised to
+    the principal components, the best linear code, and the convolutions to the identity, so that training starts at PCA's
+    error. `scale` holds the standard deviations of the principal components' scores: codes start with unit variance.
+    `widths` are the channels of the convolutions in the encoder and in the decoder.
     """
 
-    name = "conv"
+    name, label, colour, marker = "conv", "convolutional AE", "#1f77b4", "o"
+    images_per_component = 1  # how many the start needs for each principal component
 
-    def __init__(self, latent_dim, widths=WIDTHS):
+    def __init__(self, latent_dim, widths=(16, 32)):
         super().__init__(latent_dim)
-        self.refine_input = Refinement(widths[0])
+        self.features = nn.Sequential(
+            nn.PixelUnshuffle(4),  # (3, 32, 32) -> (48, 8, 8)
+            ResidualConvolutions(widths[0]),
+            nn.Flatten(),  # -> (3072)
+        )
         self.to_code = nn.Linear(PIXELS, latent_dim)
         self.to_image = nn.Linear(latent_dim, PIXELS)
-        self.refine_output = Refinement(widths[1])
+        self.refine = nn.Sequential(
+            nn.Unflatten(1, (48, 8, 8)),
+            ResidualConvolutions(widths[1]),
+            nn.PixelShuffle(4),  # (48, 8, 8) -> (3, 32, 32)
+        )
         self.register_buffer("scale", torch.ones(latent_dim))
 
-    def code(self, x):
-        return self.to_code(self.refine(x)) / self.scale
+    def encoder(self, x):
+        return self.to_code(self.features(x)) / self.scale
 
-    def reconstruct(self, z):
-        patches = self.to_image(z * self.scale).unflatten(1, (8, 8, 48)).permute(0, 3, 1, 2)
-        return from_patches(self.refine_output(patches))
+    def decoder(self, z):
+        return self.refine(self.to_image(z * self.scale))
 
-    def refine(self, x):
-        """What the encoder's linear maps see of images: the refined patches, one after the other, (N, 3072)."""
-        return self.refine_input(to_patches(in_precision(x))).permute(0, 2, 3, 1).flatten(1)
-
-    def prepare(self, images):
-        """Start at the principal components of `images`; units beyond their number keep their random start."""
-        # two power iterations find the variance of the exact solution but for 0.3 %, in a third of the time
-        self.start_at(fit_pca(images[:PCA_IMAGES], min(len(self.scale), len(images) - 1), iterations=2))
+    def initialise(self, images):
+        """Start at the principal components of `images`; units beyond their number are random, and not decoded at first."""
+        components = min(self.scale.numel(), (len(images) - 1) // self.images_per_component)
+        if components:
+            self.start_at(fit_pca(images), components)
 
     @torch.no_grad()
-    def start_at(self, pca):
-        directions, mean, std = _tensors(pca.components_, pca.mean_[None], np.sqrt(pca.explained_variance_))
+    def start_at(self, pca, components):
+        """Set the linear maps to the first components of `pca`, a fitted scikit-learn PCA of images."""
         directions, mean = (
-            to_patches(flat.unflatten(1, IMAGE_SHAPE)).permute(0, 2, 3, 1).flatten(1) for flat in (directions, mean)
+            F.pixel_unshuffle(_tensor(flat).unflatten(1, IMAGE_SHAPE), 4).flatten(1)
+            for flat in (pca.components_[:components], pca.mean_[None])
         )
-        units = len(directions)
-        self.scale[:units] = std.clamp(min=1e-3)
-        self.to_code.weight[:units] = directions
-        self.to_code.bias[:units] = -directions @ mean[0]
-        self.to_image.weight[:, :units] = directions.T
+        self.scale[:components] = _tensor(pca.explained_variance_[:components]).sqrt().clamp(min=1e-3)
+        self.to_code.weight[:components] = directions
+        self.to_code.bias[:components] = -directions @ mean[0]
+        self.to_image.weight[:, :components] = directions.T
+        self.to_image.weight[:, components:] = 0
         self.to_image.bias.copy_(mean[0])
 
 
 class VariationalAutoencoder(ConvAutoencoder):
-    """Maximises a bound on the likelihood of the images (Kingma & Welling 2014, https://arxiv.org/abs/1312.6114).
+    """Maximises a lower bound on the likelihood of the images (Kingma & Welling 2014, https://arxiv.org/abs/1312.6114).
 
-    The decoder's variance is solved for, not assumed: at its optimum the reconstruction term is D/2 log MSE (the
-    sigma-VAE of Rybkin et al. 2021, https://arxiv.org/abs/2006.13202), so that the balance between image and code
-    needs no weight. It starts at the posterior of probabilistic PCA (Tipping & Bishop 1999), its linear optimum.
-    `encode` gives the posterior's mean. In the loss, `reconstruction` is the mean squared error from a sampled code,
-    `kl` is in nats an image, and `total` is in nats an image up to a constant.
+    The decoder's variance is set to its optimum, the MSE, so that the reconstruction term is D/2 log MSE and the two terms
+    need no weight (the sigma-VAE of Rybkin et al. 2021, https://arxiv.org/abs/2006.13202). Initialised to the posterior of
+    probabilistic PCA (Tipping & Bishop 1999), its linear optimum. `encode` gives the posterior's mean. In the loss,
+    `reconstruction` is the MSE from a sampled code, `kl` is in nats per image, and `total` is in nats per image up to a constant.
     """
 
-    name = "vae"
+    name, label, colour, marker = "vae", "variational AE", "#d95f02", "s"
+    images_per_component = 2  # the last of as many as images have no variance, and would cost new images many nats
 
     def __init__(self, latent_dim):
         super().__init__(latent_dim)
-        self.log_variance = nn.Linear(PIXELS, latent_dim)
+        self.to_log_variance = nn.Linear(PIXELS, latent_dim)
 
     def posterior(self, x):
-        """Mean and log variance of the code given images, each float32 (N, latent_dim)."""
-        refined = self.refine(check_batch(x))
-        return (self.to_code(refined) / self.scale).float(), self.log_variance(refined).float()
+        """Mean and log variance of the latent code given images, each float32 (N, latent_dim)."""
+        features = self.features(check_batch(x, self.training))
+        return (self.to_code(features) / self.scale).float(), self.to_log_variance(features).float()
 
     def loss(self, x):
         mean, log_variance = self.posterior(x)
         z = mean + torch.randn_like(mean) * (log_variance / 2).exp()
-        error = F.mse_loss(self.reconstruct(z).float(), x)
+        error = F.mse_loss(self.decode(z), x)
         kl = kl_divergence(mean, log_variance).sum(1).mean()
         return {"total": PIXELS / 2 * error.log() + kl, "reconstruction": error, "kl": kl}
 
     @torch.no_grad()
-    def start_at(self, pca):
-        super().start_at(pca)
-        (variance,) = _tensors(pca.explained_variance_)
-        self.log_variance.weight.zero_()
-        self.log_variance.bias[: len(variance)] = (pca.noise_variance_ / variance.clamp(min=1e-6)).clamp(1e-6, 1).log()
+    def start_at(self, pca, components):
+        super().start_at(pca, components)
+        variance = _tensor(pca.explained_variance_[:components])
+        total = pca.explained_variance_[0] / pca.explained_variance_ratio_[0]
+        noise = (total - variance.sum()).nan_to_num(0).clamp(min=0) / (
+            PIXELS - components
+        )  # 0 / 0 where images are alike
+        self.to_log_variance.weight.zero_()
+        self.to_log_variance.bias[:components] = (noise / variance.clamp(min=1e-6)).clamp(1e-6, 1).log()
 
 
 class DenoisingAutoencoder(ConvAutoencoder):
-    """Rebuilds the clean image from a noisy one (Vincent et al. 2008, https://doi.org/10.1145/1390156.1390294).
+    """Reconstructs the clean image from a noisy one (Vincent et al. 2008, https://doi.org/10.1145/1390156.1390294).
 
     `noise` is the standard deviation of the normal noise on pixels in [0, 1], drawn anew for every batch.
     """
 
-    name = "denoising"
+    name, label, colour, marker = "denoising", "denoising AE", "#d6277e", "D"
 
     def __init__(self, latent_dim, noise=0.2):
         super().__init__(latent_dim)
-        self.noise = check_noise(noise)
+        if not 0 <= noise < math.inf:
+            raise ValueError(f"noise must be a finite standard deviation of at least 0, not {noise!r}")
+        self.noise = noise
+
+    def extra_repr(self):
+        return f"noise={self.noise}"
 
     def loss(self, x):
-        error = F.mse_loss(self.reconstruct(self.code(add_noise(check_batch(x), self.noise))).float(), x)
+        x = check_batch(x, self.training)
+        error = F.mse_loss(self(add_noise(x, self.noise)), x)
         return {"total": error, "reconstruction": error}
 
 
+def build_autoencoder(name, latent_dim, seed=0):
+    """A new, untrained autoencoder by name, with latent codes of `latent_dim` numbers; the same seed gives the same weights.
+
+    Known are the classes of this module and of every module that has been imported, such as `src.baseline`.
+    """
+    if name not in AUTOENCODERS:
+        raise ValueError(f"unknown autoencoder {name!r}: choose one of {', '.join(AUTOENCODERS)}")
+    with seeded(seed):
+        return AUTOENCODERS[name](latent_dim).eval()
+
+
+def add_noise(x, std):
+    """`x`, a float batch in [0, 1], with normal noise of standard deviation `std` on every number, clipped to [0, 1]."""
+    return (x + std * torch.randn_like(x)).clamp(0, 1)
+
+
+def clip(x):
+    """`x` limited to [0, 1]; the gradient passes unchanged, so that a pixel outside can be pulled back by training."""
+    return x.clamp(0, 1).detach() + (x - x.detach())
+
+
 def kl_divergence(mean, log_variance):
-    """Divergence of a normal posterior from the standard normal prior, in nats, a value a unit."""
+    """Divergence of normal distributions from the standard normal one, in nats, element by element."""
     return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance)
 
 
-def bits_per_dimension(kl, error, variance):
-    """A VAE's bound on the code length of 8-bit images, in bits per number of the image.
+def fit_pca(images):
+    """scikit-learn's PCA of uint8 images (N, 32, 32, 3), on pixels in [0, 1] in the order of a model's batch.
 
-    `kl` in nats an image, `error` the mean squared error from a sampled code and `variance` the decoder's, both for
-    images in [0, 1]. The normal density is averaged over each pixel's bin of width 1/255, which bounds the bin's
-    probability by Jensen's inequality and adds the variance of a uniform variable to the error.
+    It has min(N - 1, 1,024) components, exact, and is fitted once for the same images.
     """
-    error = error + 1 / (12 * 255**2)
-    nats = PIXELS / 2 * (math.log(2 * math.pi * variance) + error / variance) + kl
-    return nats / PIXELS / math.log(2) + math.log2(255)
+    images = images if len(images) > 1 else np.repeat(images, 2, axis=0)  # one image has a mean, but no component
+    key = fingerprint(images), torch.get_num_threads()  # which the last bits depend on
+    if key not in _PCA:
+        if len(_PCA) == 4:
+            _PCA.pop(next(iter(_PCA)))
+        flat = images.transpose(0, 3, 1, 2).reshape(len(images), PIXELS).astype(np.float32) / 255
+        solver = "full" if len(images) < 1_000 else "covariance_eigh"  # of which the first is faster for few images
+        with np.errstate(invalid="ignore"):  # the shares of a variance of zero, where all images are alike
+            _PCA[key] = PCA(min(len(images) - 1, MAX_LATENT_DIM), svd_solver=solver).fit(flat)
+    return _PCA[key]
 
 
-def fit_pca(images, components, iterations="auto"):
-    """scikit-learn's PCA of uint8 images (N, 32, 32, 3), on pixels in [0, 1] in the order of a model's batch."""
-    flat = images.transpose(0, 3, 1, 2).reshape(len(images), PIXELS).astype(np.float32) / 255
-    solver = {"svd_solver": "randomized", "iterated_power": iterations, "random_state": 0}
-    return PCA(components, **solver).fit(flat)
+def check_batch(x, training=False):
+    """`x` as float32 where it is a float batch of images (N, 3, 32, 32) in [0, 1]; else a ValueError.
 
-
-def _tensors(*arrays):
-    return tuple(torch.from_numpy(array).float() for array in arrays)
-
-
-AUTOENCODERS = {model.name: model for model in (ConvAutoencoder, VariationalAutoencoder, DenoisingAutoencoder)}
-
-
-def build_autoencoder(name, latent_dim):
-    """A new autoencoder of the family `name` with a code of `latent_dim` numbers, 1 to 1,024."""
-    if name not in AUTOENCODERS:
-        raise ValueError(f"unknown autoencoder {name!r}: choose one of {', '.join(AUTOENCODERS)}")
-    return AUTOENCODERS[name](latent_dim)
-
-
-def check_latent_dim(latent_dim):
-    """`latent_dim` where it is a whole number from 1 to 1,024; else a ValueError."""
-    is_whole = isinstance(latent_dim, int) and not isinstance(latent_dim, bool)
-    if not is_whole or not 1 <= latent_dim <= MAX_LATENT_DIM:
-        raise ValueError(f"latent_dim must be a whole number from 1 to {MAX_LATENT_DIM}, not {latent_dim!r}")
-    return latent_dim
-
-
-def check_noise(noise):
-    """`noise` where it is a finite number of at least 0; else a ValueError."""
-    if not isinstance(noise, (int, float)) or isinstance(noise, bool) or not 0 <= noise < math.inf:
-        raise ValueError(f"noise must be a finite standard deviation of at least 0, not {noise!r}")
-    return noise
-
-
-def check_batch(x):
-    """`x` where it is a float batch of images (N, 3, 32, 32) in [0, 1]; else a ValueError."""
+    In training the range is not looked at: the images come from an ImageDataset.
+    """
     if not isinstance(x, torch.Tensor) or not x.is_floating_point() or x.shape[1:] != IMAGE_SHAPE or len(x) == 0:
-        given = f"{x.dtype} {tuple(x.shape)}" if isinstance(x, torch.Tensor) else type(x).__name__
-        raise ValueError(f"images must be a float tensor (N, 3, 32, 32) with N > 0, not {given}")
-    low, high = x.aminmax()
-    if not (low >= 0 and high <= 1):  # written so that NaN fails too
-        raise ValueError(f"images must lie in [0, 1], not in [{low:.4g}, {high:.4g}]; divide uint8 images by 255")
-    return x
+        raise ValueError(f"images must be a float tensor (N, 3, 32, 32) with N > 0, not {describe(x)}")
+    if not training:
+        low, high = x.aminmax()
+        if not (low >= 0 and high <= 1):  # written so that NaN fails too
+            raise ValueError(f"images must lie in [0, 1], not in [{low:.4g}, {high:.4g}]; divide uint8 images by 255")
+    return x.float()
 
 
-def check_codes(z, latent_dim):
-    """`z` where it is a float batch of codes (N, latent_dim); else a ValueError."""
+def check_codes(z, latent_dim, training=False):
+    """`z` as float32 where it is a batch of finite latent codes, float (N, latent_dim); else a ValueError."""
     if not isinstance(z, torch.Tensor) or not z.is_floating_point() or z.ndim != 2 or z.shape[1] != latent_dim:
-        given = f"{z.dtype} {tuple(z.shape)}" if isinstance(z, torch.Tensor) else type(z).__name__
-        raise ValueError(f"codes must be a float tensor (N, {latent_dim}), not {given}")
+        raise ValueError(f"codes must be a float tensor (N, {latent_dim}), not {describe(z)}")
+    z = z.float()
+    if not training and not z.isfinite().all():
+        raise ValueError("codes must be finite; there are NaN or infinite values among them")
     return z
+
+
+def _tensor(array):
+    return torch.from_numpy(array).float()

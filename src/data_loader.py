@@ -1,8 +1,5 @@
 """CIFAR-10 and CIFAR-100 as arrays: where they are found, what their classes are called, how they are split."""
 
-import hashlib
-import shutil
-import tempfile
 import warnings
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,14 +7,43 @@ from pathlib import Path
 
 import numpy as np
 
-from src.cifar import CLASSES, SUPERCLASS_OF, SUPERCLASSES
-from src.download import ARCHIVES, DownloadError, check_archive, download_archive
-from src.utils import DATA_DIR
+from src.download import ARCHIVES, ARRAYS, FINGERPRINT, has_arrays, place_arrays
+from src.utils import DATA_DIR, check_images, check_labels, fingerprint
 
 SAMPLE_DIR = DATA_DIR / "sample"
-ARRAYS = ("x_train", "y_train", "x_test", "y_test")
-FINGERPRINT = "fingerprint.txt"  # beside arrays that were made from an archive: what they are checked against
 VALIDATION_SHARE = 10  # the last 1/10 of the training images: 5,000 of CIFAR's 50,000
+
+CLASSES = {  # in the order of their labels
+    "CIFAR10": tuple("airplane automobile bird cat deer dog frog horse ship truck".split()),
+    "CIFAR100": tuple(
+        """apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly camel can
+        castle caterpillar cattle chair chimpanzee clock cloud cockroach couch crab crocodile cup dinosaur dolphin
+        elephant flatfish forest fox girl hamster house kangaroo keyboard lamp lawn_mower leopard lion lizard lobster
+        man maple_tree motorcycle mountain mouse mushroom oak_tree orange orchid otter palm_tree pear pickup_truck
+        pine_tree plain plate poppy porcupine possum rabbit raccoon ray road rocket rose sea seal shark shrew skunk
+        skyscraper snail snake spider squirrel streetcar sunflower sweet_pepper table tank telephone television tiger
+        tractor train trout tulip turtle wardrobe whale willow_tree wolf woman worm""".split()
+    ),
+}
+SUPERCLASSES = {
+    "CIFAR10": (),
+    "CIFAR100": (
+        "aquatic mammals", "fish", "flowers", "food containers", "fruit and vegetables",
+        "household electrical devices", "household furniture", "insects", "large carnivores",
+        "large man-made outdoor things", "large natural outdoor scenes", "large omnivores and herbivores",
+        "medium-sized mammals", "non-insect invertebrates", "people", "reptiles", "small mammals", "trees",
+        "vehicles 1", "vehicles 2",
+    ),
+}  # fmt: skip
+SUPERCLASS_OF = {  # the superclass of each class, in the order of the classes
+    "CIFAR10": (),
+    "CIFAR100": (
+        4, 1, 14, 8, 0, 6, 7, 7, 18, 3, 3, 14, 9, 18, 7, 11, 3, 9, 7, 11, 6, 11, 5, 10, 7, 6, 13, 15, 3, 15, 0, 11, 1,
+        10, 12, 14, 16, 9, 11, 5, 5, 19, 8, 8, 15, 13, 14, 17, 18, 10, 16, 4, 17, 4, 2, 0, 17, 4, 18, 17, 10, 3, 2, 12,
+        12, 16, 12, 1, 9, 19, 2, 10, 0, 1, 16, 12, 9, 13, 15, 13, 16, 19, 2, 4, 6, 19, 5, 5, 8, 19, 18, 1, 2, 15, 6, 0,
+        17, 8, 14, 13,
+    ),
+}  # fmt: skip
 
 
 class DataUnavailableError(RuntimeError):
@@ -48,18 +74,17 @@ class ImageDataset:
         for part in ("train", "test"):
             images, labels = getattr(self, f"x_{part}"), getattr(self, f"y_{part}")
             check_images(images, f"{self.name}: x_{part}")
-            check_labels(labels, len(self.classes), len(images), f"{self.name}: y_{part}")
+            object.__setattr__(self, f"y_{part}", check_labels(labels, len(self.classes), f"{self.name}: y_{part}"))
+            if len(labels) != len(images):
+                raise ValueError(f"{self.name}: y_{part} has {len(labels)} labels for {len(images)} images")
         if len(self.x_train) < 2:
             raise ValueError(f"{self.name}: x_train holds one image; at least two are needed, one for validation")
 
     def split(self, part):
         """Images and labels of "train", "validation" (the last tenth of the training images) or "test"."""
         cut = len(self.x_train) - max(1, len(self.x_train) // VALIDATION_SHARE)
-        parts = {
-            "train": (self.x_train[:cut], self.y_train[:cut]),
-            "validation": (self.x_train[cut:], self.y_train[cut:]),
-            "test": (self.x_test, self.y_test),
-        }
+        parts = {"train": (self.x_train[:cut], self.y_train[:cut])}
+        parts |= {"validation": (self.x_train[cut:], self.y_train[cut:]), "test": (self.x_test, self.y_test)}
         if part not in parts:
             raise ValueError(f"unknown split {part!r}: choose one of {', '.join(parts)}")
         return parts[part]
@@ -67,10 +92,7 @@ class ImageDataset:
     @cached_property
     def fingerprint(self):
         """A checksum of images and labels: the same for the same data, wherever they came from."""
-        digest = hashlib.sha256()
-        for key in ARRAYS:
-            digest.update(np.ascontiguousarray(getattr(self, key)))
-        return digest.hexdigest()[:16]
+        return fingerprint(*(getattr(self, key) for key in ARRAYS))
 
     def by_superclass(self, labels):
         """Labels and their names, of superclasses where the data set has them and of classes where not."""
@@ -79,55 +101,21 @@ class ImageDataset:
         return np.array(self.superclass_of)[labels], self.superclasses
 
 
-def as_bytes(images):
-    """Images as they are stored, uint8: floats in [0, 1] rounded to 256 levels, all else as it is; else a ValueError."""
-    if images.dtype.kind != "f" or not images.size:
-        return images
-    if not (images.min() >= 0 and images.max() <= 1):  # written so that NaN fails too
-        raise ValueError(f"float images must lie in [0, 1], not in [{images.min():.4g}, {images.max():.4g}]")
-    return np.rint(255 * images).astype(np.uint8)
-
-
-def check_images(images, what="images"):
-    """Raise a ValueError unless `images` is a uint8 array (N, 32, 32, 3) with N > 0."""
-    if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.shape[1:] != (32, 32, 3):
-        raise ValueError(f"{what} must be a uint8 array (N, 32, 32, 3), not {describe(images)}")
-    if len(images) == 0:
-        raise ValueError(f"{what} holds no image; at least one is needed")
-
-
-def check_labels(labels, num_classes, length, what="labels"):
-    """Raise a ValueError unless `labels` is an integer array (length,) with values in [0, num_classes)."""
-    if not isinstance(labels, np.ndarray) or labels.dtype.kind not in "iu" or labels.ndim != 1:
-        raise ValueError(f"{what} must be an integer array (N,), not {describe(labels)}")
-    if len(labels) != length:
-        raise ValueError(f"{what} has {len(labels)} labels for {length} images; there must be one an image")
-    if length and not (0 <= labels.min() and labels.max() < num_classes):
-        raise ValueError(f"{what} spans {labels.min()} to {labels.max()}; labels must lie in 0 to {num_classes - 1}")
-
-
-def describe(array):
-    """A short name for what was given in place of the array that was wanted."""
-    return f"{array.dtype} {tuple(array.shape)}" if hasattr(array, "dtype") else type(array).__name__
-
-
 def load_dataset(name, data_dir=DATA_DIR, download=True, sample=False):
     """Load "CIFAR10" or "CIFAR100" from the first source that has it, and say in `.source` which that was.
 
-    In order: the arrays in `data_dir/NAME`; the official archive in `data_dir`, or, with `download`, from the first
-    mirror that serves it whole (kept as arrays in `data_dir/NAME`); the sample that comes with the repository, with
-    a warning. `sample=True` goes straight to the sample. Raises ValueError for an unknown name and for arrays that
-    are not as they should be, DataUnavailableError where no source has the data.
+    In order: the arrays in `data_dir/NAME`; the official archive or its unpacked files in `data_dir`, or, with `download`,
+    the archive from the first mirror that serves it whole (both kept as arrays in `data_dir/NAME`); the sample that comes with
+    the repository, with a warning. `sample=True` goes straight to the sample. Raises ValueError for an unknown name and for
+    arrays that are not as they should be, DataUnavailableError where no source has the data.
     """
     if name not in CLASSES:
         raise ValueError(f"unknown data set {name!r}: choose one of {', '.join(CLASSES)}")
-    folder = Path(data_dir) / name
-    tried = []
     if sample:
         return _load_sample(name)
-    if not folder.exists():
-        tried = _place_archive(name, folder, download)
-    if folder.exists():
+    folder = Path(data_dir) / name
+    tried = [] if has_arrays(folder) else place_arrays(name, folder, download)
+    if not tried:
         return _load_folder(name, folder)
     if (SAMPLE_DIR / f"{name}.npz").exists():
         warnings.warn(f"{name}: using the embedded SAMPLE, not the full data set: {'; '.join(tried)}", stacklevel=2)
@@ -136,23 +124,23 @@ def load_dataset(name, data_dir=DATA_DIR, download=True, sample=False):
 
 
 def load_datasets(names, sample=False):
-    """Those of the data sets that can be had, as a list; where a full one can, samples are left out.
+    """Those of the data sets that can be had, by name, and a note that says what is missing, empty where nothing is.
 
-    A warning names each that is left out, and why.
+    Where a complete data set can be had, samples are left out. Raises DataUnavailableError where there is none at all.
     """
-    datasets = []
+    datasets, notes = {}, []
     for name in names:
-        try:
-            datasets.append(load_dataset(name, sample=sample))
-        except DataUnavailableError as error:
-            warnings.warn(f"{name} is left out. {error}", stacklevel=2)
-    full = [dataset for dataset in datasets if not dataset.is_sample]
-    return full or datasets
-
-
-def _build(name, arrays, **what_it_is):
-    names = {"classes": CLASSES[name], "superclasses": SUPERCLASSES[name], "superclass_of": SUPERCLASS_OF[name]}
-    return ImageDataset(name, **arrays, **names, **what_it_is)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            try:
+                datasets[name] = load_dataset(name, sample=sample)
+            except DataUnavailableError as error:
+                notes.append(f"{name} is left out. {error}")
+        notes += [str(warning.message) for warning in caught]
+    if not datasets:
+        raise DataUnavailableError(" ".join(notes) or "no data set was asked for")
+    complete = {name: dataset for name, dataset in datasets.items() if not dataset.is_sample}
+    return complete or datasets, " ".join(notes)
 
 
 def _load_folder(name, folder):
@@ -163,12 +151,12 @@ def _load_folder(name, folder):
         try:
             # copy-on-write: torch warns about read-only memory, and nothing can reach the file
             arrays[key] = np.load(path, mmap_mode="c", allow_pickle=False)
-        except Exception as error:  # whatever the reader makes of a damaged file
-            raise ValueError(f"{path} cannot be read ({error}); delete {folder} to have it made again") from error
+        except Exception as error:  # whatever a damaged file leads to
+            raise ValueError(f"{path} cannot be read ({error}); without *.npy there, they are made again") from error
     dataset = _build(name, arrays, source=f"arrays in {folder.parent.name}/{name}")
     written = folder / FINGERPRINT
     if written.exists() and written.read_text(errors="replace") != dataset.fingerprint:
-        raise ValueError(f"the arrays in {folder} are not as they were written; delete it to have it made again")
+        raise ValueError(f"arrays in {folder} are not as they were written; without *.npy there, they are made again")
     return dataset
 
 
@@ -179,54 +167,18 @@ def _load_sample(name):
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {key: file[key] for key in ARRAYS}
-    except Exception as error:  # whatever the readers make of a damaged file
+    except Exception as error:  # whatever a damaged file leads to
         raise ValueError(f"the embedded sample {path} is damaged ({error}); get it anew with the repository") from error
     return _build(name, arrays, is_sample=True, source=f"embedded sample data/sample/{name}.npz")
 
 
+def _build(name, arrays, **what_it_is):
+    names = {"classes": CLASSES[name], "superclasses": SUPERCLASSES[name], "superclass_of": SUPERCLASS_OF[name]}
+    return ImageDataset(name, **arrays, **names, **what_it_is)
+
+
 def _samples():
     return ", ".join(sorted(path.stem for path in SAMPLE_DIR.glob("*.npz"))) or "none"
-
-
-def _place_archive(name, folder, download):
-    """Turn the official archive into arrays in `folder`; returns what was tried in vain."""
-    tried = [f"no arrays in {folder}"]
-    archive = ARCHIVES[name]
-    by_hand = folder.parent / archive.filename
-    if check_archive(by_hand, archive):
-        _convert(by_hand, archive, folder)
-        return []
-    tried.append(f"{by_hand} is {'not the official file (wrong MD5)' if by_hand.exists() else 'not there'}")
-    if not download:
-        return [*tried, "downloading was not asked for"]
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{name}-download-") as temporary:
-            _convert(download_archive(archive, Path(temporary)), archive, folder)
-    except (DownloadError, OSError) as error:  # the latter where the disk is full or the folder cannot be written
-        return [*tried, str(error)]
-    return []
-
-
-def _convert(path, archive, folder):
-    """Read the archive through torchvision and put its arrays in `folder`, all of them or none."""
-    from torchvision import datasets  # here, because it takes a second and 80 MB, and no worker needs it
-
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as temporary:
-        staging = Path(temporary) / folder.name
-        staging.mkdir()
-        shutil.copyfile(path, Path(temporary) / archive.filename)  # torchvision takes an archive that is there
-        reader = getattr(datasets, folder.name)
-        for part in ("train", "test"):
-            dataset = reader(temporary, train=part == "train", download=True)
-            np.save(staging / f"x_{part}.npy", np.ascontiguousarray(dataset.data))
-            np.save(staging / f"y_{part}.npy", np.array(dataset.targets, dtype=np.int64))
-        (staging / FINGERPRINT).write_text(_load_folder(folder.name, staging).fingerprint)
-        try:
-            staging.rename(folder)
-        except OSError:
-            if not folder.exists():  # where it exists, another process was faster with the same data
-                raise
 
 
 def _how_to_supply(name, folder, tried):

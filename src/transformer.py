@@ -1,57 +1,76 @@
 """The autoencoders as scikit-learn transformers, for pipelines, cross-validation and grid searches on image arrays."""
 
+import copy
+
 import numpy as np
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from src.autoencoder import build_autoencoder
-from src.data_loader import ImageDataset, as_bytes
-from src.latent_space import decode_codes
-from src.train import TrainConfig, encode_images, train_autoencoder
+from src.data_loader import ImageDataset
+from src.encode import decode_codes, encode_images
+from src.train import TrainConfig, train_autoencoder
+from src.utils import as_bytes, check_images, one_thread
 
 
 class AutoencoderTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
-    """Images in, codes out: `fit` trains an autoencoder without labels, `transform` gives float32 (N, latent_dim).
+    """Images in, latent codes out: `fit` trains an autoencoder without labels, `transform` gives float32 (N, latent_dim).
 
-    Images are uint8 in [0, 255] or float in [0, 1], (N, 32, 32, 3) or (N, 3, 32, 32); floats are rounded to 256 levels. A
-    ValueError says what else was given. `inverse_transform` gives the images of codes, float32 (N, 32, 32, 3) in [0, 1].
+    Images are uint8 or float in [0, 1], (N, 32, 32, 3) or (N, 3, 32, 32), at least two to fit; floats are rounded to 256
+    levels. `inverse_transform` takes codes, an array or a frame (N, latent_dim), and gives their images, float32
+    (N, 32, 32, 3) in [0, 1]. `random_state` is an int, a RandomState or None, as everywhere in scikit-learn; the same int
+    gives the same weights, bit for bit, and leaves the caller's random states as they were. A pickle of a transformer that
+    was fitted on a GPU loads without one. A ValueError says what else was given.
     """
 
-    def __init__(self, autoencoder="conv", *, latent_dim=50, epochs=2, seed=0):
+    def __init__(self, autoencoder="conv", *, latent_dim=50, epochs=2, random_state=0):
         self.autoencoder = autoencoder
         self.latent_dim = latent_dim
         self.epochs = epochs
-        self.seed = seed
+        self.random_state = random_state
 
     def fit(self, X, y=None):
+        """Train on images X; `y` is not looked at."""
         images = as_images(X)
-        labels = np.zeros(len(images), np.int64)  # an autoencoder looks at none
+        labels = np.zeros(len(images), np.int64)  # an ImageDataset has some
         dataset = ImageDataset("images", images, labels, images[:1], labels[:1], classes=("image",))
-        self.model_ = build_autoencoder(self.autoencoder, self.latent_dim)
-        self.history_ = train_autoencoder(
-            self.model_, dataset, TrainConfig(epochs=self.epochs), self.seed, progress=False
-        )
-        self._n_features_out = self.latent_dim
+        seed = check_random_state(self.random_state).randint(2**31 - 1)
+        model = build_autoencoder(self.autoencoder, self.latent_dim, seed)
+        if "labels" in model.stages:
+            raise ValueError(f"{self.autoencoder} is trained with labels; a transformer has none")
+        with one_thread():  # the weights would depend on the number of threads
+            self.history_ = train_autoencoder(model, dataset, TrainConfig(epochs=self.epochs), seed, progress=False)
+        self.model_ = model
+        self._n_features_out = model.latent_dim
         return self
 
     def transform(self, X):
+        """The latent codes of images X, float32 (N, latent_dim)."""
         check_is_fitted(self)
         return encode_images(self.model_, as_images(X))
 
     def inverse_transform(self, X):
+        """The images of latent codes X, float32 (N, 32, 32, 3) in [0, 1]."""
         check_is_fitted(self)
+        if not self.model_.has_decoder:
+            raise ValueError(f"{self.autoencoder} has no trained decoder")
         return decode_codes(self.model_, X)
+
+    def __getstate__(self):
+        state = dict(super().__getstate__())
+        if "model_" in state:
+            state["model_"] = copy.deepcopy(self.model_).cpu()
+        return state
 
 
 def as_images(X):
-    """uint8 images (N, 32, 32, 3) of an array of images as AutoencoderTransformer takes them."""
+    """Images as AutoencoderTransformer takes them, as uint8 (N, 32, 32, 3); else a ValueError."""
     X = np.asarray(X)
-    if X.ndim == 4 and X.shape[1:] == (3, 32, 32):
+    if X.ndim == 2:
+        raise ValueError(f"images must be (N, 32, 32, 3) or (N, 3, 32, 32), not flat rows, {X.shape}")
+    if X.shape[1:] == (3, 32, 32):
         X = X.transpose(0, 2, 3, 1)
     X = as_bytes(X)
-    if X.dtype != np.uint8 or X.shape[1:] != (32, 32, 3) or len(X) == 0:
-        raise ValueError(
-            "images must be a uint8 or float array (N, 32, 32, 3) or (N, 3, 32, 32) with N > 0, not "
-            f"{X.dtype} {tuple(X.shape)}"
-        )
+    check_images(X)
     return X

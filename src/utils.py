@@ -1,9 +1,9 @@
-"""What several modules share: paths, seeds, the device and its precision, atomic writes."""
+"""What several modules share: paths, checks of inputs, seeds, the device, files that are written whole or not at all."""
 
-import inspect
+import hashlib
 import io
+import numbers
 import os
-import random
 import tempfile
 import warnings
 import zipfile
@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from sklearn.utils import check_array
 from threadpoolctl import threadpool_limits
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -20,11 +21,78 @@ MODELS_DIR = ROOT / "models"
 REPORTS_DIR = ROOT / "reports"
 
 
-def seed_everything(seed):
-    """Seed Python, NumPy and torch, on every device."""
-    random.seed(seed)
-    np.random.seed(seed)
-    torch.manual_seed(seed)
+def whole_number(value, name, low, high=None):
+    """`value` as an int where it is a whole number from `low` to `high`, Python's or NumPy's; else a ValueError."""
+    is_whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    if not is_whole or value < low or (high is not None and value > high):
+        limits = f"of at least {low}" if high is None else f"from {low} to {high}"
+        raise ValueError(f"{name} must be a whole number {limits}, not {value!r}")
+    return int(value)
+
+
+def as_bytes(images):
+    """Images as they are stored, uint8: floats in [0, 1] rounded to 256 levels, all else as it is; else a ValueError."""
+    if images.dtype.kind != "f" or not images.size:
+        return images
+    if not (images.min() >= 0 and images.max() <= 1):  # written so that NaN fails too
+        raise ValueError(f"float images must lie in [0, 1], not in [{images.min():.4g}, {images.max():.4g}]")
+    return np.rint(255 * images).astype(np.uint8)
+
+
+def check_images(images, what="images"):
+    """Raise a ValueError unless `images` is a uint8 array (N, 32, 32, 3) with N > 0."""
+    if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.shape[1:] != (32, 32, 3):
+        raise ValueError(f"{what} must be a uint8 array (N, 32, 32, 3), not {describe(images)}")
+    if len(images) == 0:
+        raise ValueError(f"{what} holds no image; at least one is needed")
+
+
+def check_labels(labels, n_classes=None, what="labels"):
+    """`labels` as an int64 array (N,) where they are integers, in [0, n_classes) if that is given; else a ValueError."""
+    labels = labels if isinstance(labels, np.ndarray) else np.asarray(labels)
+    if labels.dtype.kind not in "iu" or labels.ndim != 1:
+        raise ValueError(f"{what} must be an integer array (N,), not {describe(labels)}")
+    if n_classes and len(labels) and not (0 <= labels.min() and labels.max() < n_classes):
+        raise ValueError(f"{what} spans {labels.min()} to {labels.max()}; labels must lie in 0 to {n_classes - 1}")
+    return labels.astype(np.int64, copy=False)
+
+
+def check_latents(z, what="codes"):
+    """`z` as a float32 array (N, d) where it is an array, frame or list of finite numbers with N, d > 0; else a ValueError."""
+    with np.errstate(over="ignore", invalid="ignore"):  # what becomes infinite is refused
+        return for_torch(check_array(z, dtype=np.float32, input_name=what))
+
+
+def for_torch(array):
+    """`array` as `torch.from_numpy` takes it, itself where that is so: contiguous, writable and not reversed."""
+    array = np.require(array, requirements="CW")
+    return array.copy() if any(stride < 0 for stride in array.strides) else array
+
+
+def describe(array):
+    """A short name for what was given in place of the array that was wanted."""
+    return f"{array.dtype} {tuple(array.shape)}" if hasattr(array, "dtype") else type(array).__name__
+
+
+@contextmanager
+def seeded(seed):
+    """Let torch draw from `seed`, a whole number from 0 to 2**32 - 1; afterwards its generators are as they were before."""
+    seed = whole_number(seed, "seed", 0, 2**32 - 1)
+    with torch.random.fork_rng(range(torch.cuda.device_count())):
+        torch.manual_seed(seed)
+        yield
+
+
+def random_state():
+    """The state of torch's generators, on the CPU and every CUDA device, for `set_random_state`."""
+    return {"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []}
+
+
+def set_random_state(state):
+    """Put torch's generators where they were when `random_state` was called."""
+    torch.set_rng_state(state["cpu"])
+    if state["cuda"]:
+        torch.cuda.set_rng_state_all(state["cuda"])
 
 
 def get_device():
@@ -32,53 +100,19 @@ def get_device():
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-class AdamW(torch.optim.AdamW):
-    """torch's AdamW, step for step, without the compiler that torch loads at an optimiser's first use.
-
-    Nothing is compiled here, and it would take two seconds and 0.14 GiB of every worker.
-    """
-
-    # the functions themselves, from under the wrappers that load it
-    step = torch.no_grad()(inspect.unwrap(torch.optim.AdamW.step))
-    zero_grad = inspect.unwrap(torch.optim.AdamW.zero_grad)
-    add_param_group = inspect.unwrap(torch.optim.AdamW.add_param_group)
-    state_dict = inspect.unwrap(torch.optim.AdamW.state_dict)
-    load_state_dict = inspect.unwrap(torch.optim.AdamW.load_state_dict)
-
-
-def mixed_precision(device):
-    """A context that computes in bfloat16 where the hardware has it natively, and in float32 elsewhere.
-
-    On a processor with the instructions it trains about 1.5 times as fast; without them it would be slower.
-    """
+def has_bfloat16(device):
+    """Whether the device computes in bfloat16 natively; where it is emulated, it is slower than float32."""
     if device.type == "cuda":
-        native = torch.cuda.is_bf16_supported(including_emulation=False)
-    else:
-        native = _cpu_has_bfloat16()
-    return torch.autocast(device.type, torch.bfloat16, enabled=native)
-
-
-def in_precision(x):
-    """The float tensor `x` as what the surrounding `mixed_precision` computes in, if any, so that no later step converts it."""
-    return x.to(torch.get_autocast_dtype(x.device.type)) if torch.is_autocast_enabled(x.device.type) else x
-
-
-def precision():
-    """The name of what `mixed_precision` computes in on this machine: bfloat16 or float32."""
-    with mixed_precision(get_device()) as context:
-        return "bfloat16" if context._enabled else "float32"
-
-
-def _cpu_has_bfloat16():
+        return torch.cuda.is_bf16_supported(including_emulation=False)
     if not hasattr(torch.cpu, "get_capabilities"):  # torch older than 2.11
         return False
     capabilities = torch.cpu.get_capabilities()
     return any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
 
 
-def add_noise(x, std):
-    """`x`, a float batch in [0, 1], with normal noise of standard deviation `std` on every number, clipped to [0, 1]."""
-    return (x + std * torch.randn_like(x)).clamp(0, 1)
+def mixed_precision(device):
+    """A context that computes in bfloat16 where the device has it natively, and in float32 elsewhere."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=has_bfloat16(device))
 
 
 class WriteError(OSError):
@@ -130,14 +164,14 @@ def load_safely(path):
                 return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise
-    except Exception as error:  # whatever the readers make of a damaged file
+    except Exception as error:  # whatever a damaged file leads to
         warnings.warn(f"{path} is damaged: {error}", stacklevel=2)
     return None
 
 
 @contextmanager
 def one_thread():
-    """Compute on one thread: results are the same bit for bit wherever and beside whatever a block runs."""
+    """Compute on one thread: results are the same bit for bit whatever else the machine does."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -145,3 +179,11 @@ def one_thread():
             yield
     finally:
         torch.set_num_threads(threads)
+
+
+def fingerprint(*arrays):
+    """A checksum of arrays, 16 hexadecimal digits: the same for the same content."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array))
+    return digest.hexdigest()[:16]

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from src import data_loader
-from src.data_loader import ARRAYS, DataUnavailableError, ImageDataset, load_dataset, load_datasets
+from src.data_loader import DataUnavailableError, ImageDataset, load_dataset, load_datasets
+from src.download import ARRAYS
 
 
 def place(dataset, folder):
@@ -64,16 +65,19 @@ def test_without_any_source_one_error_names_all_that_was_tried(tmp_path):
         assert part in str(error.value)
 
 
-def test_load_datasets_leaves_out_what_cannot_be_had():
-    with pytest.warns(UserWarning, match="CIFAR100 is left out"):
-        datasets = load_datasets(["CIFAR10", "CIFAR100"], sample=True)
-    assert [dataset.name for dataset in datasets] == ["CIFAR10"]
+def test_load_datasets_leaves_out_what_cannot_be_had_and_says_so():
+    datasets, note = load_datasets(["CIFAR10", "CIFAR100"], sample=True)
+    assert list(datasets) == ["CIFAR10"] and "CIFAR100 is left out" in note
+    assert load_datasets(["CIFAR10"], sample=True)[1] == ""
+    for none in (["CIFAR100"], []):
+        with pytest.raises(DataUnavailableError):
+            load_datasets(none, sample=True)
 
 
 def test_a_full_data_set_is_not_mixed_with_a_sample(monkeypatch, sample, tiny100):
     loaded = {"CIFAR10": sample, "CIFAR100": tiny100}
     monkeypatch.setattr(data_loader, "load_dataset", lambda name, sample: loaded[name])
-    assert load_datasets(["CIFAR10", "CIFAR100"]) == [tiny100]
+    assert load_datasets(["CIFAR10", "CIFAR100"])[0] == {"CIFAR100": tiny100}
 
 
 def test_an_unknown_name_is_refused():
@@ -91,11 +95,17 @@ def test_an_unknown_name_is_refused():
         ({"y_train": np.zeros(200)}, "y_train must be an integer array"),
         ({"y_test": np.full(100, 10)}, "must lie in 0 to 9"),
         ({"y_test": np.full(100, -1)}, "must lie in 0 to 9"),
+        ({"y_test": (0 for _ in range(100))}, "y_test must be an integer array"),
     ],
 )
 def test_wrong_arrays_are_refused_by_name(tiny, change, message):
     with pytest.raises(ValueError, match=message):
         replace(tiny, **change)
+
+
+def test_labels_may_be_a_list(tiny):
+    dataset = replace(tiny, y_test=tiny.y_test.tolist())
+    assert np.array_equal(dataset.y_test, tiny.y_test) and dataset.fingerprint == tiny.fingerprint
 
 
 def test_one_training_image_is_too_few(tiny):

@@ -19,7 +19,7 @@ from src.download import Archive, DownloadError, check_archive, download_archive
 
 
 def official_archive(dataset):
-    """A CIFAR-100 archive in the official layout, and the MD5 of each of its parts."""
+    """A CIFAR-100 archive in the official layout, and its parts."""
     parts = {
         "meta": {"fine_label_names": list(dataset.classes), "coarse_label_names": list(dataset.superclasses)},
         "train": {
@@ -31,15 +31,13 @@ def official_archive(dataset):
             "fine_labels": dataset.y_test.tolist(),
         },
     }
-    buffer, sums = io.BytesIO(), {}
+    buffer, parts = io.BytesIO(), {name: pickle.dumps(content) for name, content in parts.items()}
     with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
-        for name, content in parts.items():
-            data = pickle.dumps(content)
-            sums[name] = hashlib.md5(data).hexdigest()
+        for name, data in parts.items():
             entry = tarfile.TarInfo(f"cifar-100-python/{name}")
             entry.size = len(data)
             archive.addfile(entry, io.BytesIO(data))
-    return buffer.getvalue(), sums
+    return buffer.getvalue(), parts
 
 
 def climbing_archive():
@@ -64,6 +62,9 @@ class Handler(BaseHTTPRequestHandler):
             return self.send_error(503)
         if behaviour == "ranges":  # breaks off twice, and can go on from where it broke off
             start = int(self.headers["Range"].removeprefix("bytes=").removesuffix("-"))
+            self.server.starts.append(start)
+            if start >= len(content):
+                return self.send_error(416)
             self.send_response(206)
             self.send_header("Content-Length", str(len(content) - start))
             self.end_headers()
@@ -92,24 +93,27 @@ class Handler(BaseHTTPRequestHandler):
 def server(tiny100, monkeypatch):
     """A server of the archive; `server.mirrors("silent", "good")` makes it the mirrors, one a behaviour."""
     httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    httpd.content, sums = official_archive(tiny100)
-    httpd.ended = threading.Event()
+    httpd.content, httpd.parts = official_archive(tiny100)
+    sums = {name: hashlib.md5(data).hexdigest() for name, data in httpd.parts.items()}
+    httpd.ended, httpd.starts = threading.Event(), []
     httpd.climbing, counter = climbing_archive(), itertools.count(1)
     httpd.count = lambda: next(counter)
-    httpd.archive = Archive("cifar-100-python.tar.gz", hashlib.md5(httpd.content).hexdigest(), "cifar100")
-    threading.Thread(target=httpd.serve_forever, daemon=True).start()
+    md5 = hashlib.md5(httpd.content).hexdigest()
+    httpd.archive = Archive("cifar-100-python.tar.gz", md5, "cifar100", "cifar-100-python")
+    threading.Thread(target=httpd.serve_forever, args=(0.02,), daemon=True).start()
 
     def mirrors(*behaviours):
         urls = [f"http://127.0.0.1:{httpd.server_port}/{behaviour}/{{filename}}" for behaviour in behaviours]
         monkeypatch.setattr(download, "MIRRORS", urls)
 
     httpd.mirrors = mirrors
-    monkeypatch.setitem(data_loader.ARCHIVES, "CIFAR100", httpd.archive)
-    reader = torchvision.datasets.CIFAR100
-    monkeypatch.setattr(reader, "tgz_md5", httpd.archive.md5)
-    monkeypatch.setattr(reader, "train_list", [["train", sums["train"]]])
-    monkeypatch.setattr(reader, "test_list", [["test", sums["test"]]])
-    monkeypatch.setattr(reader, "meta", reader.meta | {"md5": sums["meta"]})
+    monkeypatch.setitem(download.ARCHIVES, "CIFAR100", httpd.archive)
+    monkeypatch.setattr(download, "PAUSES", (0.05, 0.05))
+    official = torchvision.datasets.CIFAR100
+    monkeypatch.setattr(official, "tgz_md5", httpd.archive.md5)
+    monkeypatch.setattr(official, "train_list", [["train", sums["train"]]])
+    monkeypatch.setattr(official, "test_list", [["test", sums["test"]]])
+    monkeypatch.setattr(official, "meta", official.meta | {"md5": sums["meta"]})
     yield httpd
     httpd.ended.set()
     httpd.shutdown()
@@ -119,7 +123,7 @@ def server(tiny100, monkeypatch):
 def test_an_archive_becomes_arrays_once_and_leaves_nothing_else(server, tiny100, tmp_path):
     server.mirrors("good")
     dataset = load_dataset("CIFAR100", data_dir=tmp_path)
-    for key in data_loader.ARRAYS:
+    for key in download.ARRAYS:
         assert np.array_equal(getattr(dataset, key), getattr(tiny100, key))
     assert [path.name for path in tmp_path.iterdir()] == ["CIFAR100"]
     assert (tmp_path / "CIFAR100" / "fingerprint.txt").read_text() == tiny100.fingerprint
@@ -127,15 +131,68 @@ def test_an_archive_becomes_arrays_once_and_leaves_nothing_else(server, tiny100,
     assert len(load_dataset("CIFAR100", data_dir=tmp_path).x_train) == len(tiny100.x_train)
 
 
-def test_an_archive_supplied_by_hand_needs_no_mirror(server, tiny100, tmp_path):
-    server.mirrors()
-    (tmp_path / "cifar-100-python.tar.gz").write_bytes(server.content)
+@pytest.mark.parametrize("place", [".", "CIFAR100"])
+@pytest.mark.parametrize("form", ["archive", "folder", "loose files"])
+def test_what_is_supplied_by_hand_needs_no_mirror_and_stays(server, tiny100, tmp_path, place, form):
+    if form == "archive":
+        supplied = {"cifar-100-python.tar.gz": server.content}
+    else:
+        folder = "cifar-100-python/" if form == "folder" else ""
+        supplied = {f"{folder}{name}": data for name, data in server.parts.items()}
+    for file, content in supplied.items():
+        (tmp_path / place / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / place / file).write_bytes(content)
     dataset = load_dataset("CIFAR100", data_dir=tmp_path, download=False)
     assert np.array_equal(dataset.x_test, tiny100.x_test)
-    assert (tmp_path / "cifar-100-python.tar.gz").exists()
+    assert all((tmp_path / place / file).read_bytes() == content for file, content in supplied.items())
+    assert not list(tmp_path.glob(".*"))
 
 
-@pytest.mark.parametrize("bad", ["missing", "partial", "corrupt", "silent", "crawling", "climbing"])
+def test_damaged_arrays_can_be_removed_without_the_archive_beside_them(server, tiny100, tmp_path):
+    folder = tmp_path / "CIFAR100"
+    folder.mkdir()
+    (folder / "cifar-100-python.tar.gz").write_bytes(server.content)
+    (folder / "x_train.npy").write_bytes(b"half an array")
+    with pytest.raises(ValueError, match=r"without \*.npy there, they are made again"):
+        load_dataset("CIFAR100", data_dir=tmp_path)
+    (folder / "x_train.npy").unlink()
+    assert load_dataset("CIFAR100", data_dir=tmp_path, download=False).fingerprint == tiny100.fingerprint
+
+
+def test_unpacked_files_that_are_not_the_official_ones_are_named_and_kept(server, tmp_path):
+    (tmp_path / "CIFAR100").mkdir()
+    (tmp_path / "CIFAR100" / "train").write_bytes(server.parts["train"])
+    with pytest.raises(data_loader.DataUnavailableError, match=r"CIFAR100 cannot be read \(Dataset not found or corr"):
+        load_dataset("CIFAR100", data_dir=tmp_path, download=False)
+    assert [path.name for path in tmp_path.rglob("*")] == ["CIFAR100", "train"]
+
+
+@pytest.mark.parametrize("place", ["data/CIFAR100", "data"])
+def test_a_folder_that_cannot_be_written_is_a_source_that_failed(server, tmp_path, monkeypatch, place):
+    server.mirrors("good")
+    (tmp_path / place).parent.mkdir(exist_ok=True)
+    (tmp_path / place).write_text("a file where a folder should be")
+    with pytest.raises(data_loader.DataUnavailableError, match=r"CIFAR100 cannot be written \("):
+        load_dataset("CIFAR100", data_dir=tmp_path / "data")
+    with pytest.warns(UserWarning, match=r"SAMPLE.* cannot be written \("):
+        monkeypatch.setattr(download, "_place", refuse)
+        assert load_dataset("CIFAR10", data_dir=tmp_path / "elsewhere").is_sample
+
+
+def refuse(*args):
+    raise PermissionError(13, "Permission denied")
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        "missing",
+        "partial",
+        "corrupt",
+        "climbing",
+        *(pytest.param(slow, marks=pytest.mark.slow) for slow in ("silent", "crawling")),
+    ],
+)
 def test_a_bad_mirror_is_left_for_the_next_within_15_seconds(server, tmp_path, bad):
     server.mirrors(bad, "good")
     start = time.monotonic()
@@ -163,6 +220,22 @@ def test_a_busy_or_broken_mirror_is_tried_again_and_gone_on_from(server, tmp_pat
     assert check_archive(download_archive(server.archive, tmp_path), server.archive)
 
 
+@pytest.mark.parametrize("kept", ["half of it", "other bytes", "more than it"])
+def test_what_a_killed_download_has_left_is_gone_on_from(server, tmp_path, kept):
+    server.mirrors("missing", "ranges")
+    half = len(server.content) // 2
+    part = tmp_path / ".cifar-100-python.tar.gz.part"
+    part.write_bytes(
+        {"half of it": server.content[:half], "other bytes": b"x" * half, "more than it": server.content * 2}[kept]
+    )
+    (tmp_path / ".CIFAR100-unpacking" / "CIFAR100").mkdir(parents=True)
+    (tmp_path / ".CIFAR100-unpacking" / "CIFAR100" / "x_train.npy").write_bytes(b"half an array")
+    assert not load_dataset("CIFAR100", data_dir=tmp_path).is_sample
+    assert [path.name for path in tmp_path.iterdir()] == ["CIFAR100"]
+    assert server.starts[0] == (2 * len(server.content) if kept == "more than it" else half)
+    assert (0 in server.starts) == (kept != "half of it")
+
+
 def test_nothing_climbs_out_of_an_archive(server, tmp_path):
     server.mirrors("climbing")
     with pytest.raises(data_loader.DataUnavailableError, match="another MD5"):
@@ -177,11 +250,25 @@ def test_mirrors_of_ones_own_come_first(server, tmp_path, monkeypatch):
     assert server.archive.urls[0].endswith("/good/cifar-100-python.tar.gz")
 
 
-def test_a_failed_download_leaves_no_data_and_no_debris(server, tmp_path):
-    server.mirrors("corrupt", "partial")
+@pytest.mark.parametrize("mirror", ["http://[bad/{file}", "/a/plain/path", "http://127.0.0.1:{port}/missing/{file}"])
+def test_a_mirror_that_is_none_is_one_more_failed_source(server, tmp_path, monkeypatch, mirror):
+    server.mirrors("good")
+    monkeypatch.setenv("CIFAR_MIRRORS", mirror.replace("{port}", str(server.server_port)))
+    assert not load_dataset("CIFAR100", data_dir=tmp_path / "data").is_sample
+    server.mirrors("missing")
+    with pytest.raises(data_loader.DataUnavailableError, match="no mirror served the archive"):
+        load_dataset("CIFAR100", data_dir=tmp_path / "elsewhere")
+
+
+def test_a_failed_download_leaves_no_data_and_of_a_broken_connection_the_part_that_came(server, tmp_path):
+    server.mirrors("partial", "corrupt")
     with pytest.raises(data_loader.DataUnavailableError, match="another MD5"):
         load_dataset("CIFAR100", data_dir=tmp_path)
     assert list(tmp_path.iterdir()) == []
+    server.mirrors("partial")
+    with pytest.raises(data_loader.DataUnavailableError, match="broke off"):
+        load_dataset("CIFAR100", data_dir=tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [".cifar-100-python.tar.gz.part"]
 
 
 def test_a_wrong_archive_supplied_by_hand_is_named_and_kept(server, tmp_path):

@@ -1,303 +1,258 @@
 import math
-import shutil
 import subprocess
 import sys
-import warnings
-from dataclasses import astuple, replace
+from dataclasses import replace
 
 import pandas as pd
 import pytest
-import torch
+from conftest import QUICK, TIMES, repository, same_weights
 from filelock import FileLock
 
-from src import outcomes, sweep, train
+from src import train
 from src.autoencoder import AUTOENCODERS, VariationalAutoencoder
-from src.baseline import PCACode
-from src.classifier import ClassifierConfig
-from src.experiment import Experiment, Settings, baselines, bounds, grid
-from src.objectives import OBJECTIVES
-from src.outcomes import (
+from src.data_loader import load_dataset
+from src.evaluate import PROBES
+from src.study import checkpoints, sweep
+from src.study.checkpoints import (
     COLUMNS,
-    DamagedFileError,
-    load_autoencoder,
-    load_outcome,
-    outcome_path,
+    checkpoint_path,
+    load_checkpoint,
     read_results,
     results_path,
 )
-from src.sweep import SweepError, run_experiment, run_sweep
-from src.train import TrainConfig, encode_images
-from src.utils import ROOT, one_thread
+from src.study.experiment import grid
+from src.study.sweep import SweepError, run_experiment, run_sweep
+from src.train import TrainConfig
+from src.utils import ROOT, save_atomically
 
-ONCE, READ_ONCE = TrainConfig(epochs=1, batch_size=64), ClassifierConfig(epochs=1, batch_size=64)
-QUICK = Settings(ONCE, ONCE, 2, READ_ONCE, READ_ONCE)
-TIMES = ["autoencoder_seconds", "classifier_seconds", "conv_reader_seconds"]
+PCA = grid(["CIFAR10"], ["pca"], [3, 4])
+LONGER = replace(QUICK, train=TrainConfig(epochs=2, batch_size=64))
+
+
+def run(experiments, settings=QUICK, **options):
+    return run_sweep(experiments, n_jobs=1, settings=settings, **options)
+
+
+def untimed(row):
+    return {key: value for key, value in row.items() if key not in TIMES}
 
 
 @pytest.fixture
-def study(tmp_path, monkeypatch, tiny):
-    """The sweep on random images, with its files in a folder of the test's."""
-    monkeypatch.setattr(outcomes, "MODELS_DIR", tmp_path / "models")
-    monkeypatch.setattr(outcomes, "REPORTS_DIR", tmp_path / "reports")
-    monkeypatch.setattr(sweep, "load_dataset", lambda name, download, sample: tiny)
-    return tmp_path
-
-
-def count_runs(monkeypatch):
-    runs = []
-    run = sweep.run_experiment
-    monkeypatch.setattr(sweep, "run_experiment", lambda e, *rest: runs.append(e) or run(e, *rest))
+def runs(monkeypatch):
+    """The experiments that are run, in order."""
+    runs, original = [], sweep.run_experiment
+    monkeypatch.setattr(sweep, "run_experiment", lambda e, *rest: runs.append(e) or original(e, *rest))
     return runs
 
 
-def test_the_grid_has_every_combination():
-    experiments = grid(["CIFAR10", "CIFAR100"], ["conv", "vae"], [10, 20, 50, 100])
-    assert len(set(experiments)) == 16
-    assert len(baselines(["CIFAR10", "CIFAR100"], [10, 20, 50, 100])) == 2 * (4 + 1 + 2)
-    assert len(bounds(["CIFAR10"], [10, 20])) == 4
-
-
-@pytest.mark.parametrize("wrong", [("MNIST", "conv", 10), ("CIFAR10", "gan", 10), ("CIFAR10", "conv", 0)])
-def test_an_experiment_that_cannot_be_is_refused(wrong):
-    with pytest.raises(ValueError, match=r"choose one of|whole number from 1 to 1024"):
-        Experiment(*wrong)
-
-
-@pytest.mark.parametrize(
-    "experiment",
-    [
-        *grid(["CIFAR10"], [*AUTOENCODERS, *OBJECTIVES, "nested"], [5]),
-        *baselines(["CIFAR10"], [5]),
-        *bounds(["CIFAR10"], [5]),
-    ],
-    ids=str,
-)
-def test_every_kind_of_experiment_leaves_a_whole_row(study, experiment):
+@pytest.mark.parametrize("name", AUTOENCODERS)
+def test_every_kind_of_experiment_leaves_a_whole_row(study, name):
+    (experiment,) = grid(["CIFAR10"], [name], [5], probes=PROBES)
     row = run_experiment(experiment, settings=QUICK)
-    assert list(row) == COLUMNS
-    assert (row["dataset"], row["autoencoder"], row["seed"]) == ("CIFAR10", experiment.autoencoder, 0)
+    assert list(row) == COLUMNS and {key: row[key] for key in experiment.key} == experiment.key
     assert row["is_sample"] is False and row["train_images"] == 180
-    outcome = load_outcome(experiment)
-    assert len(outcome["predictions"]) == 100 and outcome["row"] == row
-    assert all(0 <= row[f"accuracy_{reader}"] <= 1 for reader in ("linear", "knn", "mlp"))
-    assert (row["accuracy_conv"] is not None) == (experiment.autoencoder in ("conv", "pca", "pixels"))
-    assert (row["kl_nats"] is not None) == (experiment.autoencoder == "vae")
+    checkpoint = load_checkpoint(experiment)
+    assert len(checkpoint["predictions"]) == 100 and checkpoint["row"] == row
+    assert all(0 <= row[f"accuracy_{probe}"] <= 1 for probe in ("linear", "knn", "mlp"))
+    has_decoder = AUTOENCODERS[name].has_decoder
+    assert all((row[column] is not None) == has_decoder for column in ("val_mse", "test_psnr_db", "accuracy_conv"))
+    assert (row["kl_nats"] is not None) == (name == "vae")
+    assert row["epochs"] == len(AUTOENCODERS[name].stages)
 
 
-@pytest.mark.parametrize(
-    ("experiment", "due"),
-    [
-        (("conv", 100, 2), True),
-        (("conv", 10, 0), True),
-        (("conv", 10, 1), False),
-        (("vae", 100, 0), True),
-        (("vae", 10, 0), False),
-        (("pixels", 3072, 0), True),
-        (("pca", 10, 0), True),
-        (("pca", 10, 1), False),
-        (("random", 100, 0), False),
-    ],
-)
-def test_the_slowest_reader_is_run_where_it_is_due(experiment, due):
-    assert Experiment("CIFAR10", *experiment).has_conv_reader == due
-
-
-def test_a_saved_autoencoder_is_the_one_that_was_trained(study, tiny):
-    experiment = Experiment("CIFAR10", "pca", 5)
-    run_experiment(experiment, settings=QUICK)
-    expected = PCACode(5)
-    with one_thread():  # as the sweep computes: on several, sums are in another order
-        expected.prepare(tiny.split("train")[0])
-    z = encode_images(load_autoencoder(experiment), tiny.x_test)
-    torch.testing.assert_close(torch.from_numpy(z), torch.from_numpy(encode_images(expected, tiny.x_test)))
-
-
-def test_rows_are_on_disk_and_finished_experiments_do_not_run_again(study, monkeypatch):
-    runs = count_runs(monkeypatch)
-    first = run_sweep(grid(["CIFAR10"], ["conv"], [3]), n_jobs=1, settings=QUICK)
-    both = run_sweep(grid(["CIFAR10"], ["conv", "pca"], [3]), n_jobs=1, settings=QUICK)
+def test_finished_experiments_are_not_run_again(study, runs):
+    first = run(grid(["CIFAR10"], ["conv"], [3]))
+    both = run(grid(["CIFAR10"], ["conv", "pca"], [3]))
     assert [e.autoencoder for e in runs] == ["conv", "pca"]
     assert list(both.columns) == COLUMNS and both.iloc[0].equals(first.iloc[0])
     assert len(read_results()) == 2
 
 
-def test_changed_settings_run_again_and_replace_the_row(study, monkeypatch):
-    runs = count_runs(monkeypatch)
+def test_experiments_may_come_from_a_generator_and_repeat(study, runs):
+    table = run(e for e in [PCA[1], PCA[0], PCA[1]])
+    assert table.latent_dim.tolist() == [4, 3] and len(runs) == 2
+    assert run([]).empty and run(iter([])).empty
+
+
+def test_changed_settings_run_again_and_replace_the_row(study, runs):
     experiments = grid(["CIFAR10"], ["conv"], [3])
-    run_sweep(experiments, n_jobs=1, settings=QUICK)
-    longer = replace(QUICK, train=TrainConfig(epochs=2, batch_size=64))
-    run_sweep(experiments, n_jobs=1, settings=longer)
+    run(experiments)
+    run(experiments, LONGER)
     assert len(runs) == 2 and read_results().epochs.tolist() == [2]
 
 
-def test_a_lost_table_comes_back_from_what_the_experiments_left(study, monkeypatch):
-    experiments = grid(["CIFAR10"], ["pca"], [3, 4])
-    run_sweep(experiments, n_jobs=1, settings=QUICK)
-    before = read_results()
-    results_path().unlink()
-    runs = count_runs(monkeypatch)
-    run_sweep(experiments, n_jobs=1, settings=QUICK)
-    pd.testing.assert_frame_equal(read_results(), before)
-    assert runs == []
-
-
-def test_the_sample_never_touches_the_full_studys_results(study):
-    run_sweep(grid(["CIFAR10"], ["pca"], [3]), n_jobs=1, settings=QUICK)
+def test_other_folders_never_touch_the_full_study(study):
+    run(PCA)
     files = {path: path.read_bytes() for path in study.rglob("*") if path.is_file()}
-    run_sweep(grid(["CIFAR10"], ["pca"], [3]), n_jobs=1, sample=True, settings=QUICK)
+    run(PCA, sample=True)
+    run(PCA, folder="quick")
     assert all(path.read_bytes() == content for path, content in files.items())
-    assert (study / "reports" / "sample" / "results.csv").exists()
+    assert len(read_results("sample")) == len(read_results("quick")) == 2
 
 
-def test_results_do_not_depend_on_what_ran_before_or_beside(tmp_path):
-    """Two orders and two numbers of workers, each in a fresh process and a fresh copy of the repository."""
-    script = """if __name__ == "__main__":
-        import sys
-        from src.classifier import ClassifierConfig
-        from src.experiment import Settings, grid
-        from src.sweep import run_sweep
-        from src.train import TrainConfig
-        once = ClassifierConfig(epochs=1, batch_size=256)
-        quick = Settings(TrainConfig(epochs=1), TrainConfig(epochs=1), 2, once, once)
-        experiments = grid(["CIFAR10"], ["vae", "conv"], [4, 3])[:: int(sys.argv[1])]
-        run_sweep(experiments, int(sys.argv[2]), sample=True, settings=quick)
-    """
-    tables = []
-    for order, jobs in ((1, 1), (-1, 2)):
-        copy = tmp_path / f"copy{jobs}"
-        shutil.copytree(ROOT / "src", copy / "src", ignore=shutil.ignore_patterns("__pycache__"))
-        shutil.copytree(ROOT / "data" / "sample", copy / "data" / "sample")
-        (copy / "go.py").write_text(script)
-        subprocess.run([sys.executable, copy / "go.py", str(order), str(jobs)], check=True, cwd=tmp_path)
-        table = pd.read_csv(copy / "reports" / "sample" / "results.csv")
-        tables.append(table.drop(columns=[*TIMES, "checksum"]))
-    pd.testing.assert_frame_equal(*tables, check_exact=True)
+def test_the_sample_is_only_taken_where_it_is_asked_for(study, monkeypatch):
+    def only_the_sample(name, download, sample):
+        return load_dataset(name, sample=True)
+
+    monkeypatch.setattr(sweep, "load_dataset", only_the_sample)
+    with pytest.raises(SweepError, match="of CIFAR10 only the embedded sample is there"):
+        run(PCA)
 
 
 @pytest.mark.parametrize("change", ["settings", "data", "code", "damage"])
-def test_stale_and_damaged_checkpoints_are_not_picked_up(study, monkeypatch, tiny, change, capsys):
-    experiments = grid(["CIFAR10"], ["pca"], [3])
-    run_sweep(experiments, n_jobs=1, settings=QUICK)
-    runs, path, settings = count_runs(monkeypatch), outcome_path(experiments[0]), QUICK
+@pytest.mark.filterwarnings("ignore:.*damaged")
+def test_stale_and_damaged_checkpoints_are_not_picked_up(study, monkeypatch, tiny, runs, change, capsys):
+    run(PCA[:1])
+    path, settings = checkpoint_path(PCA[0]), QUICK
     if change == "settings":
         settings = replace(QUICK, views=3)
     if change == "data":
         other = replace(tiny, y_train=tiny.y_train[::-1].copy())
         monkeypatch.setattr(sweep, "load_dataset", lambda name, download, sample: other)
     if change == "code":
-        monkeypatch.setattr(outcomes, "_code_version", lambda: "another")
+        monkeypatch.setattr(checkpoints, "_code_version", lambda: "another")
     if change == "damage":
-        content = bytearray(path.read_bytes())
-        content[len(content) // 2] ^= 1
-        path.write_bytes(content)
-        with pytest.raises(DamagedFileError, match=f"{path.name} is damaged"):
-            load_outcome(experiments[0])
-    run_sweep(experiments, n_jobs=1, settings=settings)
+        path.write_bytes(path.read_bytes()[:-100])
+    run(PCA[:1], settings)
     reason = "damaged checkpoint" if change == "damage" else f"other {change}"
-    assert len(runs) == 1 and f"1 of 1 experiments to run: {reason}" in capsys.readouterr().out
+    assert len(runs) == 2 and f"1 of 1 experiments to run: {reason}" in capsys.readouterr().out
 
 
-def test_interrupted_training_goes_on_to_the_same_row_and_weights(study, monkeypatch):
-    """Killed after the first of two epochs and, another time, while the code is read."""
-    (experiment,), settings = (
-        grid(["CIFAR10"], ["vae"], [3]),
-        replace(QUICK, train=TrainConfig(epochs=2, batch_size=64)),
-    )
-    run_sweep([experiment], n_jobs=1, settings=settings)
-    whole = load_outcome(experiment)
-    for name in ("evaluate", "read_code"):
-        outcome_path(experiment).unlink()
-        module, calls = (train if name == "evaluate" else sweep), []
-        original = getattr(module, name)
+@pytest.mark.parametrize("name", ["vae", "spatial_finetuned"])
+@pytest.mark.parametrize("place", ["training", "probes"])
+def test_interrupted_experiments_go_on_to_the_same_row_and_weights(study, monkeypatch, name, place):
+    (experiment,) = grid(["CIFAR10"], [name], [3])
+    run([experiment], LONGER)
+    whole = load_checkpoint(experiment)
+    checkpoint_path(experiment).unlink()
+    saves = []
 
-        def stop(*args, original=original, calls=calls, last=2 if name == "evaluate" else 1):
-            calls.append(args)
-            if len(calls) == last:
-                raise KeyboardInterrupt
-            return original(*args)
+    def save_and_stop(*args):
+        save_atomically(*args)
+        raise KeyboardInterrupt
 
-        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-            patch.setattr(module, name, stop)
-            run_sweep([experiment], n_jobs=1, settings=settings)
-        assert len(list((study / "models" / "in_training").iterdir())) == 1
-        passes = []
-        with monkeypatch.context() as patch:
-            patch.setattr(
-                train, "train_epoch", lambda *args, run=train.train_epoch, passes=passes: passes.append(1) or run(*args)
-            )
-            run_sweep([experiment], n_jobs=1, settings=settings)
-        again = load_outcome(experiment)
-        assert len(passes) == (1 if name == "evaluate" else 0)
-        assert all(torch.equal(value, again["state"][key]) for key, value in whole["state"].items())
-        assert {k: v for k, v in whole["row"].items() if k not in TIMES} == {
-            k: v for k, v in again["row"].items() if k not in TIMES
-        }
-        assert not list((study / "models" / "in_training").iterdir())
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        if place == "training":
+            patch.setattr(train, "save_atomically", save_and_stop)
+        else:
+            patch.setattr(sweep, "evaluate_probes", stop)
+        run([experiment], LONGER)
+    in_training = study / "models" / "in_training"
+    assert list(in_training.iterdir())
+    monkeypatch.setattr(train, "save_atomically", lambda *args: saves.append(args) or save_atomically(*args))
+    run([experiment], LONGER)
+    again = load_checkpoint(experiment)
+    assert len(saves) == (whole["row"]["epochs"] - 1 if place == "training" else 0)
+    assert same_weights(whole["state"], again["state"]) and untimed(whole["row"]) == untimed(again["row"])
+    assert not list(in_training.iterdir())
 
 
-def test_training_that_fails_is_said_and_the_others_go_on(study, monkeypatch):
+def test_a_damaged_state_of_training_is_made_anew(study, monkeypatch):
+    (experiment,) = grid(["CIFAR10"], ["vae"], [3])
+    whole = untimed(run_experiment(experiment, settings=QUICK))
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(sweep, "evaluate_probes", stop)
+        run_experiment(experiment, settings=QUICK)
+    (path,) = (study / "models" / "in_training").iterdir()
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.warns(UserWarning, match="damaged"):
+        assert untimed(run_experiment(experiment, settings=QUICK)) == whole
+
+
+def stop(*args):
+    raise KeyboardInterrupt
+
+
+def test_experiments_that_fail_are_named_and_the_others_go_on(study, monkeypatch):
     loss = VariationalAutoencoder.loss
-    monkeypatch.setattr(
-        VariationalAutoencoder, "loss", lambda self, x: {k: v * math.nan for k, v in loss(self, x).items()}
+    monkeypatch.setattr(VariationalAutoencoder, "loss", lambda *args: {k: v * math.nan for k, v in loss(*args).items()})
+    monkeypatch.setattr(AUTOENCODERS["random"], "initialise", lambda self, images: 1 / 0)
+    with pytest.raises(SweepError) as error:
+        run(grid(["CIFAR10"], ["vae", "random", "pca"], [3]))
+    assert str(error.value).startswith(
+        "2 of 3 experiments have no result: CIFAR10 vae d=3 seed 0: FloatingPointError: "
     )
-    experiments = grid(["CIFAR10"], ["vae", "pca"], [3])
-    with pytest.raises(SweepError, match=r"1 of 2 experiments have no result: CIFAR10 vae 3 seed 0: .* nan in epoch 1"):
-        run_sweep(experiments, n_jobs=1, settings=QUICK)
-    table = read_results().set_index("autoencoder")
-    assert "nan in epoch 1" in table.failure["vae"] and table.accuracy_mlp["pca"] > 0
+    assert "CIFAR10 random d=3 seed 0: ZeroDivisionError: division by zero" in str(error.value)
+    assert read_results().autoencoder.tolist() == ["pca"]
+
+
+def test_more_probes_are_run_alone_on_the_model_of_the_checkpoint(study, monkeypatch, capsys):
+    all_at_once = replace(PCA[0], autoencoder="vae", probes=tuple(PROBES))
+    (expected,) = run([all_at_once]).to_dict("records")
+    checkpoint_path(all_at_once).unlink()
+    run([replace(all_at_once, probes=["linear"])])
+    first, asked = load_checkpoint(all_at_once), []
+    assert first["probes"] == ["linear"] and first["row"]["accuracy_knn"] is None
+    original = sweep.evaluate_probes
+    monkeypatch.setattr(sweep, "train_autoencoder", None)  # nothing is trained again
+    monkeypatch.setattr(
+        sweep, "evaluate_probes", lambda m, d, probes, *a: asked.append(probes) or original(m, d, probes, *a)
+    )
+    (row,) = run([all_at_once]).to_dict("records")
+    assert "1 of 1 experiments to run: more probes" in capsys.readouterr().out and asked == [["knn", "mlp", "conv"]]
+    assert untimed(row) == untimed(expected)
+    assert same_weights(load_checkpoint(all_at_once)["state"], first["state"])
+    (row,) = run([replace(all_at_once, probes=["knn"])]).to_dict("records")
+    assert row["accuracy_knn"] == expected["accuracy_knn"] and pd.isna(row["accuracy_linear"]) and len(asked) == 1
+    assert read_results().accuracy_linear.notna().all()
+
+
+def test_experiments_that_differ_in_probes_alone_are_one(study, runs):
+    table = run([replace(PCA[0], probes=["linear"]), replace(PCA[0], probes=["knn", "linear"])])
+    assert [e.probes for e in runs] == [("linear", "knn")]
+    assert table.accuracy_knn.isna().tolist() == [True, False] and table.accuracy_linear.notna().all()
 
 
 def test_two_sweeps_do_not_share_a_folder(study):
     results_path().parent.mkdir()
     with FileLock(results_path().with_name(".sweep.lock")):
         with pytest.raises(SweepError, match="another sweep is at work on"):
-            run_sweep(grid(["CIFAR10"], ["pca"], [3]), n_jobs=1, settings=QUICK)
-    assert len(run_sweep(grid(["CIFAR10"], ["pca"], [3]), n_jobs=1, settings=QUICK)) == 1
-
-
-def test_damaged_lines_of_the_table_are_left_out_and_come_back(study):
-    experiments = grid(["CIFAR10"], ["pca"], [3, 4])
-    run_sweep(experiments, n_jobs=1, settings=QUICK)
-    before, path = read_results(), results_path()
-    content = path.read_bytes()
-    for position in range(0, len(content) - 1, 7):
-        damaged = bytearray(content)
-        damaged[position] ^= 1 << position % 8
-        for spoilt in (bytes(damaged), content[:position]):
-            path.write_bytes(spoilt)
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                found = read_results()
-            merged = found.merge(before, how="left", indicator=True)
-            assert (merged._merge == "both").all() and len(found) <= 2
-    with pytest.warns(UserWarning, match="damaged and left out"):
-        run_sweep(experiments, n_jobs=1, settings=QUICK)
-    assert path.read_bytes() == content
-
-
-def test_the_committed_table_is_the_complete_study():
-    table = pd.read_csv(ROOT / "reports" / "results.csv")
-    assert list(table.columns) == [*COLUMNS, "checksum"]
-    assert not table.is_sample.any() and (table.train_images == 45_000).all()
-    experiments = grid(["CIFAR10", "CIFAR100"], ["conv", "vae"], [10, 20, 50, 100], [0, 1, 2])
-    experiments += grid(["CIFAR10", "CIFAR100"], ["pca", "nested"], [10, 20, 50, 100])
-    for experiment in experiments + grid(
-        ["CIFAR10", "CIFAR100"], ["denoising", "random", "supervised"], [10, 20, 50, 100]
-    ):
-        row = table[(table[["dataset", "autoencoder", "latent_dim", "seed"]] == list(astuple(experiment))).all(axis=1)]
-        assert len(row) == 1 and row[["accuracy_linear", "accuracy_knn", "accuracy_mlp"]].notna().all(axis=None)
-
-
-def test_the_bar_says_what_the_workers_are_on(study, capsys):
-    first, second = experiments = grid(["CIFAR10"], ["pca"], [3, 4])
-    run_sweep(experiments, n_jobs=1, settings=QUICK)
-    said = capsys.readouterr().out
-    assert f"0/2 [00:00<?, ?experiment/s, {first}]" in said and said.index(str(first)) < said.index(str(second))
-    end = said.rpartition("\r")[2]
-    assert "100%" in end and str(second) not in end
+            run(PCA)
+    assert len(run(PCA)) == 2
 
 
 def test_workers_import_no_more_than_they_need():
-    """torchvision, which only downloads and transfer need, is a second and 80 MB in every worker."""
-    check = "import sys, src.sweep; sys.exit('torchvision' in sys.modules or 'matplotlib' in sys.modules)"
+    """torchvision, which only downloads need, is a second and 80 MB in every worker."""
+    check = "import sys, src.study.sweep; sys.exit('torchvision' in sys.modules or 'matplotlib' in sys.modules)"
     subprocess.run([sys.executable, "-c", check], check=True, cwd=ROOT)
+
+
+OWN = """
+class {name}(ConvAutoencoder):
+    name = "{name}"
+    act = torch.relu
+
+    def loss(self, x):
+        return {{"total": {factor} * super().loss(x)["total"]}}
+"""
+SCRIPT = f"""
+import sys, torch
+from src.autoencoder import ConvAutoencoder
+from src.study.experiment import Settings, grid
+from src.study.sweep import run_sweep
+from src.train import TrainConfig
+from own import imported
+{OWN.format(name="defined", factor=3)}
+if __name__ == "__main__":
+    once = TrainConfig(epochs=1, batch_size=64)
+    experiments = grid(["CIFAR10"], ["vae", "defined", "imported", "conv"], [3])[:: int(sys.argv[1])]
+    run_sweep(experiments, int(sys.argv[2]), sample=True, settings=Settings(once, once, 2, once, once))
+"""
+
+
+@pytest.mark.slow
+def test_results_do_not_depend_on_what_ran_before_or_beside(tmp_path, tiny):
+    """Two orders and two numbers of workers, in fresh processes; half of the autoencoders are not of this repository."""
+    tables = []
+    for order, jobs in ((1, 1), (-1, 2)):
+        copy = repository(tmp_path / f"copy{jobs}", SCRIPT, tiny)
+        own = "import torch\nfrom src.autoencoder import ConvAutoencoder\n" + OWN.format(name="imported", factor=2)
+        (copy / "own.py").write_text(own)
+        for expected in ("4 of 4 experiments to run: not run before", ""):
+            command = [sys.executable, "go.py", str(order), str(jobs)]
+            done = subprocess.run(command, capture_output=True, text=True, cwd=copy)
+            assert done.returncode == 0, done.stderr
+            assert expected in done.stdout and ("to run" in done.stdout) == bool(expected)
+        tables.append(pd.read_csv(copy / "reports" / "sample" / "results.csv").drop(columns=TIMES))
+    pd.testing.assert_frame_equal(*tables, check_exact=True)
+    assert tables[0].set_index("autoencoder").test_mse.nunique() == 4

@@ -1,141 +1,204 @@
-import copy
 import math
+import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from conftest import random_dataset
+from conftest import ONCE, same_weights
 
-from src.autoencoder import AUTOENCODERS, build_autoencoder
-from src.baseline import PCACode
-from src.train import (
-    TrainConfig,
-    code_views,
-    encode_images,
-    evaluate,
-    random_view,
-    reconstruct_images,
-    reconstruction_errors,
-    train_autoencoder,
-)
-from src.utils import one_thread
+from src import encode, train
+from src.autoencoder import AUTOENCODERS, ConvAutoencoder, build_autoencoder
+from src.data_loader import ImageDataset, load_dataset
+from src.encode import reconstruction_errors
+from src.train import TrainConfig, mean_loss, train_autoencoder
+from src.utils import DATA_DIR, save_atomically
 
-QUICK = TrainConfig(epochs=3, batch_size=32)
-PCA = PCACode(5)
-PCA.prepare(random_dataset().x_train)
+TWICE = replace(ONCE, epochs=2)
 
 
-def train(name, dataset, seed=0, config=QUICK):
-    torch.manual_seed(seed)
-    model = build_autoencoder(name, 5)
-    with one_thread():
-        return model, train_autoencoder(model, dataset, config, seed, progress=False)
+def trained(name, dataset, seed=0, config=ONCE, **options):
+    model = build_autoencoder(name, 128 if name.startswith("spatial") else 5, seed)
+    return model, train_autoencoder(model, dataset, config, seed, progress=False, **options)
 
 
-@pytest.mark.parametrize("name", AUTOENCODERS)
-def test_the_loss_falls_and_the_history_is_complete(name, sample):
-    _, history = train(name, sample)
-    assert [record["epoch"] for record in history] == [1, 2, 3]
+@pytest.mark.parametrize("name", ["conv", "vae", "denoising"])
+def test_the_loss_falls_and_the_history_is_complete(name, tiny):
+    _, history = trained(name, tiny, config=TrainConfig(epochs=4, batch_size=16))
+    assert [record["epoch"] for record in history] == [1, 2, 3, 4]
     assert history[-1]["train_total"] < history[0]["train_total"]
-    assert history[-1]["val_total"] < history[0]["val_total"] + 1e-3 * abs(history[0]["val_total"])
-    assert {"seconds", "train_reconstruction", "val_reconstruction"} <= set(history[0])
+    assert {"seconds", "train_reconstruction", "val_total", "val_reconstruction"} <= set(history[0])
 
 
+@pytest.mark.slow
 def test_training_beats_its_start_on_the_images_it_saw(sample):
     images, _ = sample.split("train")
     start = build_autoencoder("conv", 5)
-    start.prepare(images)
-    model, _ = train("conv", sample, config=TrainConfig(epochs=3))
+    start.initialise(images)
+    model, history = trained("conv", sample, config=TrainConfig(epochs=3))
     assert reconstruction_errors(model, images).mean() < reconstruction_errors(start, images).mean()
+    assert history[-1]["val_total"] < history[0]["val_total"] + 1e-3 * abs(history[0]["val_total"])
 
 
-@pytest.mark.parametrize("name", AUTOENCODERS)
-def test_the_seed_decides_the_weights(name, tiny):
-    (first, _), (same, _), (other, _) = (train(name, tiny, seed) for seed in (0, 0, 1))
-    states = [model.state_dict() for model in (first, same, other)]
-    assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
-    assert any(not torch.equal(states[0][key], states[2][key]) for key in states[0])
+@pytest.mark.parametrize("name", ["conv", "vae", "denoising", "supervised", "spatial_finetuned", "nested"])
+def test_the_seed_decides_the_weights_and_the_random_state_stays(name, tiny):
+    torch.manual_seed(7)
+    before = torch.get_rng_state(), np.random.get_state()[1].tolist(), random.getstate()
+    first, _ = trained(name, tiny)
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert (np.random.get_state()[1].tolist(), random.getstate()) == before[1:]
+    torch.manual_seed(8)
+    assert same_weights(first, trained(name, tiny, np.int64(0))[0])
+    assert not same_weights(first, trained(name, tiny, 1)[0])
 
 
-def test_labels_do_not_reach_an_autoencoder(tiny):
-    shuffled = copy.copy(tiny)
-    object.__setattr__(shuffled, "y_train", np.zeros_like(tiny.y_train))
-    first, second = (train("conv", dataset)[0].state_dict() for dataset in (tiny, shuffled))
-    assert all(torch.equal(first[key], second[key]) for key in first)
+def test_labels_reach_an_encoder_only_where_its_class_says_so(tiny):
+    other = replace(tiny, y_train=np.zeros_like(tiny.y_train))
+    assert same_weights(trained("conv", tiny)[0], trained("conv", other)[0])
+    assert not same_weights(trained("supervised", tiny)[0], trained("supervised", other)[0])
 
 
-def test_a_code_in_closed_form_is_ready_at_once(tiny):
-    model = PCACode(5)
-    assert train_autoencoder(model, tiny, progress=False) == []
-    assert model.components.abs().sum() > 0
+@pytest.mark.parametrize("name", ["pca", "random"])
+def test_a_code_in_closed_form_is_ready_at_once(name, tiny):
+    model, history = trained(name, tiny)
+    assert history == [] and sum(parameter.abs().sum() for parameter in model.parameters()) > 0
 
 
-@pytest.mark.parametrize("name", AUTOENCODERS)
-def test_encoding_and_reconstructing_leave_the_model_as_it_is(name, tiny):
-    model = build_autoencoder(name, 5)
-    before = copy.deepcopy(model.state_dict())
-    z = encode_images(model, tiny.x_test)
-    rebuilt = reconstruct_images(model, tiny.x_test)
-    assert z.shape == (100, 5) and z.dtype == np.float32
-    assert rebuilt.shape == (100, 32, 32, 3) and rebuilt.min() >= 0 and rebuilt.max() <= 1
-    errors = reconstruction_errors(model, tiny.x_test)
-    assert np.allclose(errors, np.square(rebuilt - tiny.x_test / 255).mean((1, 2, 3)), atol=1e-6)
-    assert all(torch.equal(before[key], value) for key, value in model.state_dict().items())
+@pytest.mark.parametrize("images", [2, 3])
+@pytest.mark.parametrize("name", ["conv", "vae", "pca", "supervised"])
+def test_two_images_are_enough(name, images, tiny):
+    dataset = replace(tiny, x_train=tiny.x_train[:images], y_train=tiny.y_train[:images])
+    model, history = trained(name, dataset)
+    assert np.isfinite(reconstruction_errors(model, tiny.x_test)).all()
+    assert all(math.isfinite(value) for record in history for value in record.values())
 
 
-def test_a_mirrored_view_is_as_good_as_a_copy(tiny):
+def test_images_that_are_all_alike_can_be_trained_on():
+    x, y = np.full((20, 32, 32, 3), 100, np.uint8), np.zeros(20, int)
+    for name in ("conv", "vae", "pca"):
+        model, _ = trained(name, ImageDataset("grey", x, y, x, y, ("grey",)))
+        assert reconstruction_errors(model, x).mean() < 0.01
+
+
+@pytest.mark.parametrize("name", ["vae", "supervised", "spatial_finetuned"])
+def test_training_that_is_interrupted_goes_on_to_the_same_weights(name, tiny, tmp_path, monkeypatch):
+    whole, history = trained(name, tiny, config=TWICE)
+    path, saves = str(tmp_path / "state.pt"), []
+
+    def save_and_stop(state, path):
+        save_atomically(state, path)
+        saves.append(path)
+        if len(saves) in (1, 3):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(train, "save_atomically", save_and_stop)
+    for _ in range(3):
+        try:
+            again, records = trained(name, tiny, config=TWICE, checkpoint=path)
+        except KeyboardInterrupt:
+            continue
+    assert same_weights(whole, again) and len(saves) == len(history)
+    untimed = [[{k: v for k, v in record.items() if k != "seconds"} for record in h] for h in (history, records)]
+    assert untimed[0] == untimed[1]
+
+
+class Other(ConvAutoencoder):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"seed": 1}, "other seed"),
+        ({"config": TWICE}, "other config"),  # also the way to ask for more epochs
+        ({"name": "vae"}, "other autoencoder and network"),
+        ({"model": Other(5)}, "other network"),
+        ({"model": AUTOENCODERS["denoising"](5, noise=0.1)}, "other autoencoder and network"),
+        ({"dataset": "other"}, "other data"),
+    ],
+)
+def test_the_state_of_another_training_is_refused(tiny, tmp_path, change, message):
+    path = tmp_path / "state.pt"
+    trained("conv", tiny, checkpoint=path)
+    before = path.read_bytes()
+    model = change.get("model") or build_autoencoder(change.get("name", "conv"), 5)
+    dataset = replace(tiny, y_train=tiny.y_train[::-1].copy()) if "dataset" in change else tiny
+    with pytest.raises(ValueError, match=f"state.pt is of another training: {message};"):
+        train_autoencoder(model, dataset, change.get("config", ONCE), change.get("seed", 0), False, str(path))
+    assert path.read_bytes() == before
+
+
+@pytest.mark.filterwarnings("ignore:.*damaged")
+@pytest.mark.parametrize("kind", ["state_dict", "list", "text", "npz", "cut", "folder"])
+def test_a_file_of_another_kind_is_refused_and_kept(tiny, tmp_path, kind):
+    path = tmp_path / "file.pt"
+    if kind in ("state_dict", "list"):
+        torch.save(build_autoencoder("conv", 5).state_dict() if kind == "state_dict" else [1], path)
+    if kind == "text":
+        path.write_text("my notes")
+    if kind == "npz":
+        np.savez(tmp_path / "file.npz", x=np.zeros(3))
+        path = tmp_path / "file.npz"
+    if kind == "cut":
+        trained("conv", tiny, checkpoint=path)
+        path.write_bytes(path.read_bytes()[:-1000])
+    if kind == "folder":
+        path.mkdir()
+    before = path.read_bytes() if path.is_file() else None
+    with pytest.raises(ValueError, match=f"{path.name} is damaged, or no state of training"):
+        trained("conv", tiny, checkpoint=path)
+    assert path.is_dir() or path.read_bytes() == before
+
+
+def test_the_mean_loss_weighs_batches_by_their_size(tiny, monkeypatch):
     model = build_autoencoder("conv", 5)
-    mirrored = tiny.x_test[:, :, ::-1]
-    expected = encode_images(model, mirrored.copy())
-    assert np.array_equal(encode_images(model, mirrored), expected)
+    whole = mean_loss(model, tiny.x_test)
+    monkeypatch.setattr(encode, "BATCH", 33)
+    assert mean_loss(model, tiny.x_test)["total"] == pytest.approx(whole["total"], rel=1e-5)
 
 
-def test_the_first_view_is_the_images_and_the_others_are_moved_and_mirrored(tiny):
-    first, second, third = code_views(PCA, tiny.x_test, 3)
-    assert np.allclose(first, encode_images(PCA, tiny.x_test), atol=0.1)
-    assert not np.allclose(first, second, atol=0.1) and not np.allclose(second, third, atol=0.1)
-    rows = np.arange(32, dtype=np.uint8)
-    images = np.broadcast_to(rows[:, None, None] + 100 * (rows[None, :, None] // 31), (2, 32, 32, 3))
-    seen = [random_view(images, np.random.default_rng(seed)) for seed in range(60)]
-    assert {view.shape for view in seen} == {(2, 32, 32, 3)}
-    assert {int(view[0, 10, 10, 0]) for view in seen} == {8, 9, 10, 11, 12}  # moved down or up by as much as 2 pixels
-    assert any(view[0, 10, :5, 0].max() > 100 for view in seen)  # mirrored: the bright edge is on the left
-
-
-def test_batches_of_evaluation_are_weighted_by_their_size(tiny, monkeypatch):
-    model = build_autoencoder("conv", 5)
-    whole = evaluate(model, tiny.x_test)
-    monkeypatch.setattr("src.train.EVALUATION_BATCH", 33)
-    assert evaluate(model, tiny.x_test)["total"] == pytest.approx(whole["total"], rel=1e-5)
-
-
+@pytest.mark.slow
 def test_the_log_for_tensorboard_has_every_epoch_and_changes_nothing(tiny, tmp_path):
     events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
-    plain, history = train("vae", tiny)
-    with one_thread():
-        torch.manual_seed(0)
-        logged = build_autoencoder("vae", 5)
-        train_autoencoder(logged, tiny, QUICK, progress=False, log_dir=tmp_path)
-    assert all(torch.equal(value, logged.state_dict()[key]) for key, value in plain.state_dict().items())
+    plain, history = trained("vae", tiny, config=TWICE)
+    logged, _ = trained("vae", tiny, config=TWICE, log_dir=tmp_path)
+    assert same_weights(plain, logged)
     log = events.EventAccumulator(str(tmp_path)).Reload()
     assert [point.value for point in log.Scalars("val_kl")] == pytest.approx([record["val_kl"] for record in history])
     assert len(log.Images(log.Tags()["images"][0])) > 0
 
 
 def test_a_loss_that_is_not_finite_stops_with_its_epoch(tiny, monkeypatch):
-    model = build_autoencoder("conv", 5)
-    loss = model.loss
-    monkeypatch.setattr(model, "loss", lambda x: {key: value * math.nan for key, value in loss(x).items()})
-    with pytest.raises(FloatingPointError, match="conv 5: the loss is nan in epoch 1"):
-        train_autoencoder(model, tiny, QUICK, progress=False)
+    loss = ConvAutoencoder.loss
+    monkeypatch.setattr(ConvAutoencoder, "loss", lambda *args: {k: v * math.nan for k, v in loss(*args).items()})
+    with pytest.raises(FloatingPointError, match="the loss is nan in epoch 1"):
+        trained("conv", tiny)
 
 
 @pytest.mark.parametrize(
-    "setting", [{"epochs": 0}, {"epochs": 1.5}, {"batch_size": 0}, {"learning_rate": 0.0}, {"dense_rate": math.nan}]
+    "setting",
+    [
+        {"epochs": 0},
+        {"epochs": 1.5},
+        {"epochs": True},
+        {"batch_size": 0},
+        {"learning_rate": 0.0},
+        {"linear_rate": math.nan},
+        {"weight_decay": -1},
+    ],
 )
 def test_settings_out_of_range_are_refused(setting):
     with pytest.raises(ValueError, match=next(iter(setting))):
         TrainConfig(**setting)
+
+
+def test_settings_of_numpy_are_those_of_python(tiny, tmp_path):
+    numbers = {"epochs": np.int64(1), "batch_size": np.int32(64), "learning_rate": np.float64(9e-3)}
+    config = TrainConfig(**numbers, weight_decay=np.float32(0))
+    assert {type(getattr(config, name)) for name in numbers} == {int, float}
+    path = tmp_path / "state.pt"
+    first, second = (trained("conv", tiny, np.int64(1), config, checkpoint=path)[0] for _ in range(2))
+    assert same_weights(first, second)
 
 
 def test_a_misspelt_setting_is_an_error():
@@ -143,13 +206,21 @@ def test_a_misspelt_setting_is_an_error():
         TrainConfig(epoch=3)
 
 
-@pytest.mark.parametrize("images", [np.zeros((2, 32, 32, 3), np.float32), np.zeros((0, 32, 32, 3), np.uint8), [[1]]])
-def test_wrong_images_are_refused(images):
-    with pytest.raises(ValueError, match="images"):
-        encode_images(build_autoencoder("conv", 5), images)
-
-
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_it_trains_on_cuda(tiny):
-    model, history = train("vae", tiny)
+    model, history = trained("vae", tiny)
     assert next(model.parameters()).is_cuda and math.isfinite(history[-1]["val_total"])
+
+
+@pytest.mark.slow
+@pytest.mark.real
+@pytest.mark.parametrize("latent_dim", [1, 10, 100, 384, 512])
+def test_on_the_real_data_every_size_is_better_than_its_start(latent_dim):
+    if not (DATA_DIR / "CIFAR10").exists():
+        pytest.skip("data/CIFAR10 is not there")
+    dataset = load_dataset("CIFAR10", download=False)
+    model, (validation, _) = build_autoencoder("conv", latent_dim), dataset.split("validation")
+    model.initialise(dataset.split("train")[0])
+    start = reconstruction_errors(model, validation).mean()
+    train_autoencoder(model, dataset, progress=False)
+    assert reconstruction_errors(model, validation).mean() < start

@@ -1,14 +1,13 @@
 import os
+import random
 import stat
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import torch
 
 from src import utils
-from src.utils import ROOT, atomic_path, in_precision, mixed_precision, one_thread, seed_everything
+from src.utils import atomic_path, check_labels, check_latents, mixed_precision, one_thread, seeded, whole_number
 
 
 def test_a_file_appears_whole_or_not_at_all(tmp_path):
@@ -24,12 +23,21 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path):
     assert os.listdir(target.parent) == ["file.txt"]
 
 
-def test_the_seed_reaches_numpy_and_torch():
+def test_a_seed_decides_the_draws_and_leaves_all_generators_as_they_were():
+    before = torch.get_rng_state(), np.random.get_state()[1].tolist(), random.getstate()
     draws = []
-    for seed in (0, 0, 1):
-        seed_everything(seed)
-        draws.append((np.random.rand(), torch.rand(1).item()))
+    for seed in (0, np.int64(0), 1):
+        with seeded(seed):
+            draws.append(torch.rand(1).item())
     assert draws[0] == draws[1] != draws[2]
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert (np.random.get_state()[1].tolist(), random.getstate()) == before[1:]
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32, 0.0, "1", None, True])
+def test_a_seed_that_is_none_is_refused(seed):
+    with pytest.raises(ValueError, match="seed must be a whole number"), seeded(seed):
+        pass
 
 
 def test_one_thread_is_given_back():
@@ -42,7 +50,7 @@ def test_one_thread_is_given_back():
 
 @pytest.mark.parametrize("native", [True, False])
 def test_low_precision_is_for_hardware_that_has_it(monkeypatch, native):
-    monkeypatch.setattr(utils, "_cpu_has_bfloat16", lambda: native)
+    monkeypatch.setattr(utils, "has_bfloat16", lambda device: native)
     with mixed_precision(torch.device("cpu")):
         product = torch.ones(2, 2) @ torch.ones(2, 2)
     assert product.dtype == (torch.bfloat16 if native else torch.float32)
@@ -53,34 +61,14 @@ def test_paths_do_not_depend_on_the_working_directory(tmp_path, monkeypatch):
     assert (utils.ROOT / "src" / "utils.py").exists() and utils.DATA_DIR == utils.ROOT / "data"
 
 
-def test_a_tensor_takes_on_the_precision_about_it():
-    x = torch.rand(3)
-    assert in_precision(x) is x
-    with torch.autocast("cpu", torch.bfloat16):
-        assert torch.equal(in_precision(x), x.bfloat16())
+def test_whole_numbers_of_numpy_count_as_pythons():
+    assert type(whole_number(np.int32(3), "n", 1)) is int
+    for value in (0, 5, 2.0, np.float64(2), True, np.bool_(True), "2", None):
+        with pytest.raises(ValueError, match="n must be a whole number from 1 to 4"):
+            whole_number(value, "n", 1, 4)
 
 
-def test_the_optimiser_steps_as_torch_does_and_loads_no_compiler():
-    check = """
-import sys, torch
-from src.utils import AdamW
-
-def learn(kind):
-    torch.manual_seed(0)
-    x, layer = torch.randn(8, 3), torch.nn.Linear(3, 4)
-    optimizer = kind(layer.parameters(), 0.1, weight_decay=0.1, fused=True)
-    for step in range(6):
-        optimizer.zero_grad()
-        layer(x).square().sum().backward()
-        optimizer.step()
-        if step == 2:
-            state, optimizer = optimizer.state_dict(), kind(layer.parameters())
-            optimizer.load_state_dict(state)
-    return layer.weight
-
-ours = learn(AdamW)
-assert "torch._dynamo" not in sys.modules
-assert torch.equal(ours, learn(torch.optim.AdamW))
-assert torch.equal(ours, learn(AdamW))
-"""
-    subprocess.run([sys.executable, "-c", check], check=True, cwd=ROOT)
+def test_codes_and_labels_may_be_lists():
+    z = check_latents([[1, 2.5]])
+    assert z.dtype == np.float32 and z.tolist() == [[1, 2.5]]
+    assert check_labels([0, 1], 2).dtype == np.int64

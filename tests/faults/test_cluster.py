@@ -7,7 +7,8 @@ import sys
 import time
 
 import pytest
-from test_kills import SCRIPT, alone, assert_same, repository  # noqa: F401 (a fixture)
+from conftest import repository
+from test_kills import SCRIPT, alone, assert_same  # noqa: F401 (a fixture)
 
 pytest.importorskip("distributed")
 ON_CLUSTER = SCRIPT.replace(
@@ -33,8 +34,7 @@ def launch(folder, *arguments):
 
 
 def test_a_cluster_that_loses_a_worker_gives_the_same_rows(tmp_path, alone):  # noqa: F811
-    folder = repository(tmp_path / "cluster")
-    (folder / "go.py").write_text(ON_CLUSTER)
+    folder = repository(tmp_path / "cluster", ON_CLUSTER)
     workers = ["worker", "--nthreads", "1", "--nworkers", "1", "--no-dashboard"]
     processes = [launch(folder, "scheduler", "--port", "0", "--host", "127.0.0.1", "--no-dashboard")]
     try:

@@ -8,15 +8,16 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from conftest import ONCE, QUICK
 
-from src import outcomes, sweep
-from src.classifier import ClassifierConfig
-from src.data_loader import ARRAYS, FINGERPRINT, DataUnavailableError, load_dataset
-from src.experiment import Experiment, Settings
-from src.outcomes import DamagedFileError, load_outcome, outcome_path, read_results, results_path
-from src.sweep import run_sweep
-from src.train import TrainConfig
-from src.utils import DATA_DIR, ROOT, load_safely, save_atomically
+from src.autoencoder import build_autoencoder
+from src.data_loader import DataUnavailableError, load_dataset
+from src.download import ARRAYS, FINGERPRINT
+from src.study.checkpoints import DamagedFileError, checkpoint_path, load_checkpoint, read_results, results_path
+from src.study.experiment import Experiment
+from src.study.sweep import run_sweep
+from src.train import train_autoencoder
+from src.utils import DATA_DIR, ROOT, WriteError, load_safely, save_atomically
 
 PLACES = 20
 EXPERIMENT = Experiment("CIFAR10", "conv", 3)
@@ -39,22 +40,14 @@ def same(a, b):
     return torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b
 
 
-@pytest.fixture
-def study(tmp_path, monkeypatch, tiny):
-    monkeypatch.setattr(outcomes, "MODELS_DIR", tmp_path / "models")
-    monkeypatch.setattr(outcomes, "REPORTS_DIR", tmp_path / "reports")
-    monkeypatch.setattr(sweep, "load_dataset", lambda name, download, sample: tiny)
-    once = ClassifierConfig(epochs=1, batch_size=64)
-    run_sweep([EXPERIMENT], 1, settings=Settings(TrainConfig(epochs=1), TrainConfig(epochs=1), 2, once, once))
-
-
 @pytest.mark.filterwarnings("ignore:.*damaged")
 def test_a_checkpoint_is_whole_or_refused(study):
-    path, whole, refused = outcome_path(EXPERIMENT), load_outcome(EXPERIMENT), 0
+    run_sweep([EXPERIMENT], 1, settings=QUICK)
+    path, whole, refused = checkpoint_path(EXPERIMENT), load_checkpoint(EXPERIMENT), 0
     for content in damaged(path.read_bytes()):
         path.write_bytes(content)
         try:
-            assert same(load_outcome(EXPERIMENT), whole)
+            assert same(load_checkpoint(EXPERIMENT), whole)
         except DamagedFileError:
             refused += 1
     print(f"checkpoint: {refused} of {2 * PLACES} damaged files refused, the others unharmed")
@@ -62,16 +55,22 @@ def test_a_checkpoint_is_whole_or_refused(study):
 
 
 @pytest.mark.filterwarnings("ignore:.*damaged")
-def test_the_state_of_training_is_whole_or_refused(tmp_path):
-    state = {"model": {"weight": torch.arange(3000.0)}, "history": [{"epoch": 1, "val_total": 0.5}]}
-    save_atomically(state, tmp_path / "state.pt")
-    for content in damaged((tmp_path / "state.pt").read_bytes()):
-        (tmp_path / "state.pt").write_bytes(content)
-        found = load_safely(tmp_path / "state.pt")
-        assert found is None or same(found, state)
+def test_the_state_of_training_is_whole_or_refused(tmp_path, tiny):
+    path = tmp_path / "state.pt"
+    whole = build_autoencoder("conv", 3)
+    history = train_autoencoder(whole, tiny, ONCE, progress=False, checkpoint=path)
+    for content in damaged(path.read_bytes()):
+        path.write_bytes(content)
+        try:
+            model = build_autoencoder("conv", 3)
+            assert train_autoencoder(model, tiny, ONCE, progress=False, checkpoint=path) == history
+            assert same(model.state_dict(), whole.state_dict())
+        except ValueError as error:
+            assert "state.pt is damaged" in str(error)
 
 
 def test_no_row_of_the_table_is_wrong(study):
+    run_sweep([EXPERIMENT], 1, settings=QUICK)
     before, path = read_results(), results_path()
     for content in damaged(path.read_bytes()):
         path.write_bytes(content)
@@ -130,8 +129,6 @@ except WriteError as error:
 
 
 def test_a_folder_that_cannot_be_written_ends_in_one_error(tmp_path):
-    from src.utils import WriteError
-
     (tmp_path / "models").write_text("a file where a folder should be")
     with pytest.raises(WriteError, match="could not be written"):
         save_atomically({}, tmp_path / "models" / "file.pt")

@@ -2,7 +2,6 @@
 
 import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
@@ -11,28 +10,18 @@ import time
 import pandas as pd
 import pytest
 import torch
-
-from src.utils import ROOT
+from conftest import TIMES, repository
 
 KILLS = 25
 LONGEST = 9.0  # seconds that a sweep lives before it is killed
-TIMES = ["autoencoder_seconds", "classifier_seconds", "conv_reader_seconds", "checksum"]
 SCRIPT = """if __name__ == "__main__":
-    from src.classifier import ClassifierConfig
-    from src.experiment import Settings, grid
-    from src.sweep import run_sweep
+    from src.study.experiment import Settings, grid
+    from src.study.sweep import run_sweep
     from src.train import TrainConfig
-    once = ClassifierConfig(epochs=2, batch_size=256)
+    once = TrainConfig(epochs=2, batch_size=256)
     quick = Settings(TrainConfig(epochs=4), TrainConfig(epochs=1), 2, once, once)
     run_sweep(grid(["CIFAR10"], ["vae", "conv"], [4, 3], [1]), 2, sample=True, settings=quick)
 """
-
-
-def repository(folder):
-    shutil.copytree(ROOT / "src", folder / "src", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copytree(ROOT / "data" / "sample", folder / "data" / "sample")
-    (folder / "go.py").write_text(SCRIPT)
-    return folder
 
 
 def start(folder):
@@ -40,7 +29,7 @@ def start(folder):
     return subprocess.Popen([sys.executable, "go.py"], cwd=folder, start_new_session=True, **streams)
 
 
-def outcome(folder):
+def results(folder):
     """The rows without their times, and every tensor of every checkpoint."""
     table = pd.read_csv(folder / "reports" / "sample" / "results.csv").drop(columns=TIMES)
     saved = {
@@ -52,15 +41,15 @@ def outcome(folder):
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory):
-    folder = repository(tmp_path_factory.mktemp("alone"))
+    folder = repository(tmp_path_factory.mktemp("alone"), SCRIPT)
     process = start(folder)
     output, _ = process.communicate()
     assert process.returncode == 0, output
-    return outcome(folder)
+    return results(folder)
 
 
 def assert_same(folder, alone):
-    (table, states), (expected, expected_states) = outcome(folder), alone
+    (table, states), (expected, expected_states) = results(folder), alone
     pd.testing.assert_frame_equal(table, expected, check_exact=True)
     assert states.keys() == expected_states.keys()
     assert all(torch.equal(states[key], value) for key, value in expected_states.items())
@@ -70,7 +59,7 @@ def assert_same(folder, alone):
 def test_a_sweep_that_is_killed_again_and_again_ends_as_one_left_alone(tmp_path, alone):
     rng, kills, rounds = random.Random(0), 0, 0
     while kills < KILLS:
-        folder, ended = repository(tmp_path / str(rounds)), False
+        folder, ended = repository(tmp_path / str(rounds), SCRIPT), False
         rounds += 1
         while not ended:
             process = start(folder)
@@ -88,7 +77,7 @@ def test_a_sweep_that_is_killed_again_and_again_ends_as_one_left_alone(tmp_path,
 
 
 def test_of_two_sweeps_at_once_one_stops_and_nothing_is_lost(tmp_path, alone):
-    folder = repository(tmp_path / "both")
+    folder = repository(tmp_path / "both", SCRIPT)
     processes = [start(folder), start(folder)]
     outputs = [process.communicate()[0] for process in processes]
     codes = sorted(process.returncode for process in processes)
@@ -97,7 +86,7 @@ def test_of_two_sweeps_at_once_one_stops_and_nothing_is_lost(tmp_path, alone):
 
 
 def test_a_worker_that_is_killed_is_reported_and_its_experiment_can_be_run_again(tmp_path, alone):
-    folder = repository(tmp_path / "worker")
+    folder = repository(tmp_path / "worker", SCRIPT)
     process = start(folder)
     workers = []
     while not workers and process.poll() is None:

@@ -1,0 +1,86 @@
+"""A trained model on arrays: images to latent codes, codes to images, and the random views that probes are trained on."""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from src.utils import check_images, check_latents, for_torch, mixed_precision, whole_number
+
+BATCH = 200
+SHIFT = 2  # pixels
+
+
+@torch.no_grad()
+def encode_images(model, images):
+    """The latent codes of uint8 images (N, 32, 32, 3), float32 (N, latent_dim); no weight or buffer of the model changes."""
+    return np.concatenate([model.encode(x).cpu().numpy() for x in image_batches(model, images)])
+
+
+@torch.no_grad()
+def decode_codes(model, z):
+    """The images of latent codes, float (N, latent_dim), as float32 (N, 32, 32, 3) in [0, 1]."""
+    model.eval()
+    parts = torch.from_numpy(check_latents(z)).split(BATCH)
+    return np.concatenate([_to_images(model.decode(part.to(device_of(model)))) for part in parts])
+
+
+@torch.no_grad()
+def reconstruct_images(model, images):
+    """What the model makes of uint8 images (N, 32, 32, 3): float32 (N, 32, 32, 3) in [0, 1]."""
+    return np.concatenate([_to_images(model(x)) for x in image_batches(model, images)])
+
+
+@torch.no_grad()
+def reconstruction_errors(model, images):
+    """The mean squared error of each image (N,), over pixels and channels of images in [0, 1]."""
+    errors = [(model(x) - x).square().mean((1, 2, 3)) for x in image_batches(model, images)]
+    return torch.cat(errors).cpu().numpy()
+
+
+@torch.no_grad()
+def encode_views(model, images, count, seed=0):
+    """Yield the latent codes of `count` views of uint8 images (N, 32, 32, 3), each float32 (N, latent_dim).
+
+    The first view is the images as they are; all the others are shifted and mirrored at random, a batch as one. Networks that
+    are trained on codes take one view an epoch: the encoder is frozen, what varies is the image that it sees.
+    """
+    generator = torch.Generator().manual_seed(whole_number(seed, "seed", 0, 2**32 - 1))
+    for view in range(count):
+        codes = []
+        for x in image_batches(model, images):
+            with mixed_precision(x.device):
+                codes.append(model.encode(random_view(x, generator) if view else x).cpu().numpy())
+        yield np.concatenate(codes)
+
+
+def image_batches(model, images):
+    """uint8 images (N, 32, 32, 3) as the batches that `model` takes, on its device; puts the model in eval mode."""
+    check_images(images)
+    model.eval()
+    for start in range(0, len(images), BATCH):
+        yield to_batch(images[start : start + BATCH], device_of(model))
+
+
+def to_batch(images, device):
+    """uint8 images (N, 32, 32, 3) as the float32 batch (N, 3, 32, 32) in [0, 1] that models take."""
+    return torch.from_numpy(for_torch(images)).to(device).permute(0, 3, 1, 2).float().div_(255)
+
+
+def random_view(x, generator=None):
+    """A batch of images (N, 3, 32, 32), all shifted alike by up to 2 pixels both ways, and mirrored or not.
+
+    Drawn from `generator`, a torch.Generator on the CPU, or from torch's own.
+    """
+    down, right, mirrored = torch.randint(2 * SHIFT + 1, (3,), generator=generator).tolist()
+    padded = F.pad(x, (SHIFT,) * 4, mode="reflect")
+    shifted = padded[..., down : down + x.shape[2], right : right + x.shape[3]]
+    return shifted.flip(3) if mirrored % 2 else shifted
+
+
+def device_of(model):
+    """The device that the model's parameters or buffers are on; the CPU where it has none."""
+    return next((tensor.device for tensor in model.state_dict().values()), torch.device("cpu"))
+
+
+def _to_images(x):
+    return x.permute(0, 2, 3, 1).cpu().numpy()

@@ -1,0 +1,113 @@
+"""What is measured of a trained autoencoder: the image that its code keeps, what the code costs, the class that probes read."""
+
+import math
+import time
+
+import numpy as np
+import torch
+
+from src.autoencoder import PIXELS, add_noise, kl_divergence
+from src.classifier import (
+    CNN,
+    MLP,
+    predict_logits,
+    score_logits,
+    train_classifier,
+    train_decoder_classifier,
+    train_linear_classifier,
+    train_neighbours,
+)
+from src.encode import encode_views, image_batches, reconstruction_errors
+from src.train import mean_loss
+from src.utils import seeded
+
+ACTIVE_NATS = 0.01  # a unit whose mean divergence from the prior is above this counts as active
+MEMORY = 2e9  # bytes that the views of a code may take together; where they would take more, they are made one by one
+PROBES = {  # the columns that each fills
+    "linear": ("accuracy_linear",),
+    "knn": ("accuracy_knn",),
+    "mlp": ("accuracy_mlp", "top5_mlp", "macro_f1_mlp"),
+    "conv": ("accuracy_conv",),
+}
+
+
+def measure_reconstruction(model, dataset):
+    """`val_mse`, `test_mse` and `test_psnr_db` of the deterministic reconstruction; PSNR is the mean over images, at most 100 dB."""
+    (validation, _), (test, _) = dataset.split("validation"), dataset.split("test")
+    errors = reconstruction_errors(model, test)
+    row = {"val_mse": reconstruction_errors(model, validation).mean().item(), "test_mse": errors.mean().item()}
+    return row | {"test_psnr_db": -10 * np.log10(np.maximum(errors, 1e-10)).mean().item()}
+
+
+@torch.no_grad()
+def measure_information(model, dataset, seed=0):
+    """What a VAE's code costs on test images: `kl_nats` per image, `bits_per_dim` of the bound, and `active_units`."""
+    (validation, _), (test, _) = dataset.split("validation"), dataset.split("test")
+    kl = torch.cat([kl_divergence(*model.posterior(x)).cpu() for x in image_batches(model, test)])
+    kl_nats = kl.sum(1).mean().item()
+    with seeded(seed):
+        variance = mean_loss(model, validation)[
+            "reconstruction"
+        ]  # the decoder's, which must not come from the test split
+        bits = bits_per_dimension(kl_nats, mean_loss(model, test)["reconstruction"], variance)
+    return {"kl_nats": kl_nats, "bits_per_dim": bits, "active_units": (kl.mean(0) > ACTIVE_NATS).sum().item()}
+
+
+def bits_per_dimension(kl, error, variance):
+    """A VAE's bound on the code length of 8-bit images, in bits/dim.
+
+    `kl` in nats per image, `error` the MSE from a sampled code and `variance` the decoder's, both for images in [0, 1]. The
+    normal density is averaged over each pixel's bin of width 1/255, which bounds the bin's probability by Jensen's inequality
+    and adds the variance of a uniform variable to the error.
+    """
+    error = error + 1 / (12 * 255**2)
+    nats = PIXELS / 2 * (math.log(2 * math.pi * variance) + error / variance) + kl
+    return nats / PIXELS / math.log(2) + math.log2(255)
+
+
+@torch.no_grad()
+def noisy_errors(model, images, levels, seed=0):
+    """The MSE against clean uint8 images (N, 32, 32, 3) of what is reconstructed from noisy ones, the same for every model.
+
+    `levels` are standard deviations of the noise on pixels in [0, 1]; returns a dict a level: `noise` and `mse`.
+    """
+    rows = []
+    for level in levels:
+        with seeded(seed):
+            errors = [(model(add_noise(x, level)) - x).square().mean((1, 2, 3)) for x in image_batches(model, images)]
+        rows.append({"noise": level, "mse": torch.cat(errors).mean().item()})
+    return rows
+
+
+def evaluate_probes(model, dataset, probes, seed=0, views=8, mlp=MLP, cnn=CNN):
+    """Train `probes`, names of PROBES, on the codes of the training images and score them on those of the test images.
+
+    The two networks see another view of every image each epoch, `views` of them in turn. Returns the columns of the table
+    with `classifier_seconds`, and of the MLP, where it is among the probes, the trained network and its test predictions.
+    """
+    probes = tuple(probes)
+    if unknown := [probe for probe in probes if probe not in PROBES]:
+        raise ValueError(f"unknown probe {unknown[0]!r}: choose one of {', '.join(PROBES)}")
+    start, row, n_classes, trained = time.perf_counter(), {}, len(dataset.classes), {}
+    (images, labels), (test, truth) = dataset.split("train"), dataset.split("test")
+    test_codes, count = next(encode_views(model, test, 1)), views if {"mlp", "conv"} & {*probes} else 1
+    if 4 * count * len(images) * model.latent_dim < MEMORY:
+        codes, *_ = z = list(encode_views(model, images, count, seed))
+    else:
+        codes, z = next(encode_views(model, images, 1)), None
+    if "linear" in probes:
+        linear = train_linear_classifier(codes, labels, model.inverse_penalty)
+        row["accuracy_linear"] = linear.score(test_codes, truth)
+    if "knn" in probes:
+        row["accuracy_knn"] = train_neighbours(codes, labels).score(test_codes, truth)
+    if "mlp" in probes:
+        all_views = z or encode_views(model, images, mlp.epochs, seed)
+        network = train_classifier(all_views, labels, n_classes, mlp, seed)
+        scores = score_logits(predict_logits(network, test_codes), truth)
+        trained = {"classifier": network.state_dict(), "predictions": torch.from_numpy(scores["predictions"])}
+        row |= {"accuracy_mlp": scores["accuracy"], "top5_mlp": scores["top5"], "macro_f1_mlp": scores["macro_f1"]}
+    if "conv" in probes and model.has_decoder:
+        all_views = z or encode_views(model, images, cnn.epochs, seed)
+        network = train_decoder_classifier(model, all_views, labels, n_classes, cnn, seed)
+        row["accuracy_conv"] = score_logits(predict_logits(network, test_codes), truth)["accuracy"]
+    return row | {"classifier_seconds": time.perf_counter() - start}, trained

@@ -1,0 +1,133 @@
+"""Figures of the class that probes read from a code; each takes rows and returns a matplotlib Figure."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+from sklearn.metrics import ConfusionMatrixDisplay, confusion_matrix
+
+from src.data_loader import CLASSES
+from src.report.style import (
+    LINES,
+    PRIOR,
+    PROBE_COLOURS,
+    PROBE_LABELS,
+    PROBE_MARKERS,
+    against_latent_size,
+    colour,
+    label,
+    latent_axis,
+    legend_of_models,
+    line_style,
+    summarise,
+    uncertainty,
+)
+
+
+def error_against_accuracy(results, names):
+    """What probes read of the class against what is lost of the image, a point a latent size, a panel a data set."""
+    datasets = results.dataset.unique()
+    figure, axes = plt.subplots(1, len(datasets), figsize=(4.6 * len(datasets), 4.2), squeeze=False)
+    for ax, dataset in zip(axes[0], datasets, strict=True):
+        for name in names:
+            rows = results[(results.dataset == dataset) & (results.autoencoder == name)].groupby("latent_dim")
+            mean, spread = (rows[["test_mse", "accuracy_mlp"]].agg(how).astype(float) for how in ("mean", "std"))
+            points = 1000 * mean.test_mse, 100 * mean.accuracy_mlp, 100 * spread.accuracy_mlp.fillna(0)
+            ax.errorbar(*points, **line_style(name, dataset))
+            if name == names[-1]:
+                for size, x, y in zip(mean.index, *points[:2], strict=True):
+                    ax.annotate(f"d = {size}", (x, y), (-7, -12), textcoords="offset points", ha="right", fontsize=8)
+        ax.set(xscale="log", xlabel="test MSE, pixels in [0, 1] (10$^{-3}$, log scale)", title=dataset)
+        ax.set_xticks(ticks := [5, 6, 8, 10, 15, 20], map(str, ticks))
+        ax.minorticks_off()
+        ax.margins(x=0.12, y=0.12)
+        ax.legend(fontsize=8)
+    axes[0, 0].set_ylabel("test accuracy of the MLP probe (%)")
+    figure.suptitle("Accuracy of the MLP probe against reconstruction error, by latent dimension d")
+    return figure
+
+
+def accuracy(results, prior, names, levels=("pixels", "spatial", "spatial_finetuned")):
+    """Test accuracy of the MLP probe against latent size, a panel a data set.
+
+    `names` are the autoencoders with a line, `levels` those of one size, which are drawn as level lines; `prior` the prior
+    work's results.
+    """
+    datasets = results.dataset.unique()
+    figure, axes = plt.subplots(1, len(datasets), figsize=(4.6 * len(datasets), 5.0), squeeze=False)
+    summary = summarise(results, "accuracy_mlp")
+    for ax, dataset in zip(axes[0], datasets, strict=True):
+        against_latent_size(ax, summary, dataset, names, scale=100)
+        for name in levels:
+            rows = summary[(summary.dataset == dataset) & (summary.autoencoder == name)]
+            for level in 100 * rows["mean"]:
+                ax.axhline(level, color=colour(name), ls=":", label=f"{label(name)} ({level:.1f} %)")
+        theirs = prior[(prior.dataset == dataset) & prior.accuracy.notna()]
+        if len(theirs):
+            ax.plot(theirs.latent_dim, 100 * theirs.accuracy, ls="", **PRIOR | {"label": "prior work, own classifier"})
+        chance = 100 / len(CLASSES[dataset])
+        ax.axhline(chance, color="#999999", ls=":", label=f"chance ({chance:.0f} %)")
+        ax.set(title=dataset, ylim=(0, None))
+        legend_of_models(ax, [dataset], loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2)
+    axes[0, 0].set_ylabel("test accuracy (%)")
+    figure.suptitle("The MLP probe on every code")
+    return figure
+
+
+def probes(results, autoencoder):
+    """Test accuracy of every probe against latent size: on an autoencoder's codes, and below less that on PCA's."""
+    datasets = results.dataset.unique()
+    size = (4.4 * len(datasets) + 0.6, 5.6)
+    figure, axes = plt.subplots(2, len(datasets), figsize=size, height_ratios=(2, 1), squeeze=False, sharex="col")
+    for (top, bottom), dataset in zip(axes.T, datasets, strict=True):
+        ends = {}
+        for probe in PROBE_LABELS:
+            summary = summarise(results[results.dataset == dataset], f"accuracy_{probe}").set_index("latent_dim")
+            ours, pca = (
+                100 * summary.loc[summary.autoencoder == name, ["mean", "std"]] for name in (autoencoder, "pca")
+            )
+            if len(ours):
+                style = {"marker": PROBE_MARKERS[probe], "ls": LINES.get(dataset, ":"), "lw": 1.4}
+                style |= {"color": PROBE_COLOURS[probe]}
+                top.errorbar(ours.index, ours["mean"], ours["std"], capsize=2, **style)
+                bottom.plot(ours["mean"] - pca["mean"], **style)
+                ends[probe] = (ours.index[-1], ours["mean"].iloc[-1])
+        top.set(title=dataset, ylim=(0, None))
+        _label_ends(top, ends)
+        bottom.axhspan(-uncertainty(results), uncertainty(results), color="#999999", alpha=0.15, lw=0)
+        latent_axis(bottom, results[results.autoencoder == autoencoder].latent_dim.unique())
+        top.margins(x=0.25)
+    differences = [abs(y) for ax in axes[1] for line in ax.lines for y in line.get_ydata() if np.isfinite(y)]
+    for ax in axes[1]:
+        ax.set_ylim(-1.2 * max([1, *differences]), 1.2 * max([1, *differences]))
+    axes[0, 0].set_ylabel("test accuracy (%)")
+    axes[1, 0].set_ylabel("difference to\nPCA's code (points)")
+    figure.suptitle(
+        f"Every probe on the code of the {label(autoencoder)}, and beside PCA's (grey: within the uncertainty)"
+    )
+    return figure
+
+
+def _label_ends(ax, ends):
+    """Name each line at its end; `ends` maps a probe to x and y. Names keep a distance from each other."""
+    gap, last = 0.055 * ax.get_ylim()[1], -np.inf
+    for probe, (x, y) in sorted(ends.items(), key=lambda item: item[1][1]):
+        last = max(y, last + gap)
+        text = {"xytext": (8, 0), "textcoords": "offset points", "va": "center", "fontsize": 8.5}
+        ax.annotate(PROBE_LABELS[probe].split(" ")[0], (x, last), color=PROBE_COLOURS[probe], **text)
+
+
+def confusion_matrices(confusions, title):
+    """Confusion matrices in per cent of each true class, a panel a data set.
+
+    `confusions` maps a data set to true labels, predicted labels and the names of the classes.
+    """
+    figure, axes = plt.subplots(1, len(confusions), figsize=(4.8 * len(confusions), 4.6), squeeze=False)
+    for ax, (dataset, (truth, predicted, names)) in zip(axes[0], confusions.items(), strict=True):
+        matrix = confusion_matrix(truth, predicted, labels=np.arange(len(names)), normalize="true")
+        look = {"cmap": "Blues", "colorbar": False, "im_kw": {"vmin": 0, "vmax": 1}, "xticks_rotation": "vertical"}
+        look |= {"include_values": len(names) <= 10, "values_format": ".0%", "text_kw": {"fontsize": 7}}
+        ConfusionMatrixDisplay(matrix, display_labels=names).plot(ax=ax, **look)
+        ax.tick_params(labelsize=8 if len(names) <= 10 else 6)
+        ax.grid(False)
+        ax.set(title=dataset, xlabel="predicted class", ylabel="true class")
+    figure.suptitle(title)
+    return figure

@@ -1,0 +1,130 @@
+"""The one visual language of all figures: a colour and a marker an autoencoder, a line style a data set."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.lines import Line2D
+from matplotlib.ticker import NullFormatter
+
+from src.autoencoder import AUTOENCODERS
+from src.study import experiment  # noqa: F401 (imports every module that has autoencoders)
+from src.utils import REPORTS_DIR, atomic_path
+
+PRIOR = {"color": "#b8860b", "label": "prior work, conv", "marker": "x", "lw": 0.9}
+PROBE_LABELS = {"linear": "linear", "knn": "kNN", "mlp": "MLP", "conv": "CNN on the decoded image"}
+PROBE_COLOURS = {"linear": "#d9a400", "knn": "#7a5195", "mlp": "#00796b", "conv": "#c2185b"}
+PROBE_MARKERS = {"linear": "^", "knn": "v", "mlp": "o", "conv": "s"}
+LINES = {"CIFAR10": "-", "CIFAR100": "--"}
+MSE_LABEL = "MSE, pixels in [0, 1]"
+WRONG = "#c0392b"
+
+RC = {
+    "figure.constrained_layout.use": True,
+    "figure.dpi": 90,
+    "savefig.dpi": 150,
+    "font.size": 10,
+    "axes.titlesize": 11,
+}
+RC |= {
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.alpha": 0.25,
+    "legend.frameon": False,
+}
+
+
+def apply_style():
+    """Draw all figures from now on in the study's style."""
+    plt.rcParams.update(RC)
+
+
+def save_figure(figure, name, folder=""):
+    """Save a figure as `reports/FOLDER/NAME.png`, whole or not at all."""
+    with atomic_path(REPORTS_DIR / folder / f"{name}.png") as path:
+        figure.savefig(path)
+
+
+def show_figure(figure, alt, name=None, folder=""):
+    """Show a figure in a notebook with its alternative text, and save it where it has a name."""
+    from IPython.display import display  # here, because only notebooks need it
+
+    if name:
+        save_figure(figure, name, folder)
+    display(figure, metadata={"image/png": {"alt": alt}})
+    plt.close(figure)  # or the notebook shows it once more
+
+
+def label(name):
+    """An autoencoder's name in tables and figures."""
+    return getattr(AUTOENCODERS.get(name), "label", None) or name
+
+
+def colour(name):
+    """An autoencoder's colour."""
+    return getattr(AUTOENCODERS.get(name), "colour", "#777777")
+
+
+def line_style(name, dataset):
+    """The keywords of a line of an autoencoder on a data set; PCA has open markers, so that it stays visible."""
+    marker = getattr(AUTOENCODERS.get(name), "marker", "o")
+    style = {"color": colour(name), "marker": marker, "ls": LINES.get(dataset, ":"), "label": label(name), "capsize": 2}
+    size = {"conv": (7, 2.2), "vae": (4, 1.2), "supervised": (8, 1.2)}.get(name, (5.5, 1.2))
+    style |= {"ms": size[0], "lw": size[1]}
+    return style | ({"mfc": "white", "zorder": 5, "ms": 8} if name == "pca" else {})
+
+
+def uncertainty(results):
+    """Points of accuracy that the test images leave uncertain: half a point for 10,000, 1.6 for the sample's 1,000."""
+    return 1.6 if results.is_sample.any() else 0.5
+
+
+def summarise(results, column):
+    """Mean and standard deviation over seeds of a column, a row for each data set, autoencoder and latent size."""
+    groups = results.dropna(subset=[column]).groupby(["dataset", "autoencoder", "latent_dim"])[column]
+    return groups.agg(["mean", "std"]).astype(float).fillna({"std": 0}).reset_index()
+
+
+def share_of_pca(summary):
+    """The means and deviations of `summary` in per cent of PCA's mean at the same size."""
+    keys = ["dataset", "latent_dim"]
+    pca = summary[summary.autoencoder == "pca"].set_index(keys)["mean"].rename("pca")
+    share = summary.join(pca, on=keys).dropna(subset=["pca"])
+    share[["mean", "std"]] *= (100 / share.pca).to_numpy()[:, None]
+    return share.drop(columns="pca")
+
+
+def against_latent_size(ax, summary, dataset, names, scale=1.0):
+    """A line an autoencoder, with the standard deviation over seeds as error bars."""
+    for name in names:
+        rows = summary[(summary.dataset == dataset) & (summary.autoencoder == name)]
+        if len(rows):
+            ax.errorbar(rows.latent_dim, scale * rows["mean"], scale * rows["std"], **line_style(name, dataset))
+    latent_axis(ax, summary[(summary.dataset == dataset) & summary.autoencoder.isin(names)].latent_dim.unique())
+
+
+def latent_axis(ax, sizes):
+    """A logarithmic axis with a tick at each of `sizes`."""
+    ax.set_xscale("log")
+    ax.set_xticks(sorted(sizes), [str(size) for size in sorted(sizes)])
+    ax.xaxis.set_minor_formatter(NullFormatter())
+    ax.minorticks_off()
+    ax.set_xlabel("latent dimension d")
+
+
+def legend_of_models(ax, datasets, **where):
+    """Each model once, in its colour; then, where there are several data sets, what their line styles mean."""
+    handles = dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
+    if len(datasets) > 1:
+        handles |= {name: Line2D([], [], color="black", ls=LINES.get(name, ":")) for name in datasets}
+    ax.legend(handles.values(), handles.keys(), fontsize=8, **where)
+
+
+def show_image(ax, image, title=None, size=8):
+    """One image, uint8 or float in [0, 1], without axes."""
+    ax.imshow(np.asarray(image), interpolation="nearest")
+    ax.set(xticks=[], yticks=[])
+    ax.grid(False)
+    for side in ax.spines.values():
+        side.set_visible(False)
+    if title:
+        ax.set_title(title, fontsize=size, pad=2)

@@ -1,0 +1,133 @@
+"""Tables of the results: each function takes rows of `results.csv` and returns a frame of text, for `as_markdown`.
+
+Numbers are means over seeds, with the standard deviation where there are several. Bold is the best number of each data set
+and size, among those whose encoder no label was used for.
+"""
+
+import pandas as pd
+
+from src.autoencoder import AUTOENCODERS, Autoencoder
+from src.report.style import PROBE_LABELS, label, summarise, uncertainty
+
+
+def as_markdown(frame):
+    """A frame as a table in Markdown, its index as the first columns; a line that says so where it is empty."""
+    if frame.empty:
+        return "*Nothing to show: the results do not have what this table is made of.*"
+    frame = frame.reset_index()
+    lines = [list(map(str, frame.columns)), ["---"] * frame.shape[1], *frame.astype(str).to_numpy().tolist()]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def error_table(results):
+    """Test MSE in thousandths by latent size."""
+    rows = results[(results.autoencoder != "pixels")]
+    return _by_size(rows.assign(value=1000 * rows.test_mse, model=rows.autoencoder.map(label)), 2, min, "model")
+
+
+def accuracy_table(results, probe="mlp"):
+    """Test accuracy (%) of a probe by latent size."""
+    values = {"value": 100 * results[f"accuracy_{probe}"], "model": results.autoencoder.map(label)}
+    return _by_size(results.assign(**values), 1, max, "model")
+
+
+def headline(runs, autoencoder):
+    """An autoencoder beside PCA and the pixels at the smallest and the largest size, a line a data set and run.
+
+    `runs` maps the name of a run to its rows. Accuracies (%) are those of the MLP probe.
+    """
+    lines = {}
+    for run, results in runs.items():
+        means = results.groupby(["dataset", "autoencoder", "latent_dim"])[["test_mse", "accuracy_mlp"]].mean()
+        for dataset in results.dataset.unique():
+            ours, pca, pixels = (
+                means.loc[(dataset, name)] if (dataset, name) in means.index else means.iloc[:0].droplevel([0, 1])
+                for name in (autoencoder, "pca", "pixels")
+            )
+            ends = [ours.index.min(), ours.index.max()]
+            lines[dataset, run] = {
+                "d": _ends(ends, 0),
+                "MSE, share of PCA's (%)": _ends((100 * ours.test_mse / pca.test_mse).reindex(ends), 1),
+                "MLP on the code": _ends(100 * ours.accuracy_mlp.reindex(ends), 1),
+                "MLP on PCA's code": _ends(100 * pca.accuracy_mlp.reindex(ends), 1),
+                "MLP on the pixels": _ends(100 * pixels.accuracy_mlp, 1),
+            }
+    return _two_levels(lines, "run")
+
+
+def _two_levels(rows, name):
+    """A frame of `rows`, which maps pairs of a data set and something called `name` to a dict by column."""
+    frame = pd.DataFrame.from_dict(rows, orient="index").fillna("")
+    return frame.rename_axis(index=["data set", name]).sort_index(level=0, sort_remaining=False) if rows else frame
+
+
+def _ends(values, digits):
+    return " to ".join(dict.fromkeys(f"{value:.{digits}f}" for value in values))
+
+
+def probe_table(results, autoencoder):
+    """Test accuracy (%) of every probe on the codes of an autoencoder, by latent size."""
+    rows = results[results.autoencoder == autoencoder]
+    parts = [rows.assign(value=100 * rows[f"accuracy_{probe}"], probe=name) for probe, name in PROBE_LABELS.items()]
+    return _by_size(pd.concat(parts), 1, max, "probe")
+
+
+def difference_to_pca(results, autoencoder):
+    """Test accuracy of each probe on an autoencoder's codes less that on PCA's, in points, by latent size.
+
+    In bold are differences that are larger than their spread: that of the test images, or the deviation over seeds where that is more.
+    """
+    rows = {}
+    for probe, name in PROBE_LABELS.items():
+        summary = summarise(results, f"accuracy_{probe}").set_index(["dataset", "autoencoder", "latent_dim"])
+        for (dataset, model, size), (mean, std) in summary.iterrows():
+            if model == autoencoder and (dataset, "pca", size) in summary.index:
+                points = round(100 * (mean - summary.loc[(dataset, "pca", size), "mean"]), 1) + 0.0
+                is_clear = abs(points) > max(uncertainty(results), 100 * std)
+                rows.setdefault((dataset, name), {})[f"d = {size}"] = _bold(f"{points:+.1f}", is_clear)
+    return _two_levels(rows, "probe")
+
+
+def information_table(results):
+    """What the VAE's code costs, means over seeds: KL in nats per image, active units, and the bound in bits/dim."""
+    means = results.dropna(subset=["kl_nats"]).groupby(["dataset", "latent_dim"])
+    means = means[["kl_nats", "active_units", "bits_per_dim"]].mean().astype(float)
+    texts = {"KL (nats per image)": means.kl_nats.map("{:.0f}".format)}
+    texts |= {"active units": means.active_units.map("{:.0f}".format)}
+    texts |= {"bound (bits/dim)": means.bits_per_dim.map("{:.2f}".format)}
+    return pd.DataFrame(texts).rename_axis(index=["data set", "d"])
+
+
+def _by_size(results, digits, best, row):
+    """`value` as text, a line for each data set and value of the column `row`, a column for each latent size.
+
+    Codes of one size only are in the last column, with that size.
+    """
+    results = results.dropna(subset=["value"])
+    if results.empty:
+        return pd.DataFrame()
+    table = results.groupby(["dataset", "autoencoder", row, "latent_dim"], sort=False).value
+    table = table.agg(["mean", "std", "size"]).reset_index()
+    models = table.autoencoder.map(lambda name: AUTOENCODERS.get(name, Autoencoder))
+    table["order"] = table.autoencoder.map(lambda name: [*AUTOENCODERS, name].index(name))
+    table["fixed"] = models.map(lambda model: len(model.latent_dims) == 1)
+    compared = ~table.fixed & models.map(lambda model: "labels" not in model.stages)
+    table["number"] = table["mean"].map(f"{{:.{digits}f}}".format)
+    key = ["dataset", "latent_dim"]
+    table["best"] = table["mean"].where(compared).groupby([table[k] for k in key]).transform(best)
+    table["best"] = compared & (table["best"].map(f"{{:.{digits}f}}".format) == table.number)
+    table["text"] = list(map(_bold, table.number, table["best"]))
+    table.loc[table["std"].notna(), "text"] += " ± " + table["std"].map(f"{{:.{digits}f}}".format)
+    table.loc[table.fixed, "text"] += " (" + table.latent_dim.astype(str) + ")"
+    table["column"] = ("d = " + table.latent_dim.astype(str)).where(~table.fixed, "fixed size")
+    columns = [f"d = {d}" for d in sorted(table.latent_dim[~table.fixed].unique())] + ["fixed size"] * any(table.fixed)
+    lines = table.sort_values(["dataset", "order"], kind="stable")[["dataset", row]].drop_duplicates()
+    texts = table.pivot(index=["dataset", row], columns="column", values="text").fillna("")
+    texts = texts[columns].loc[pd.MultiIndex.from_frame(lines)]
+    seeds = table.groupby(["dataset", row])["size"].agg(["min", "max"])
+    texts["seeds"] = [f"{low}" if low == high else f"{low}-{high}" for low, high in seeds.loc[texts.index].to_numpy()]
+    return texts.rename_axis(index=["data set", row], columns=None)
+
+
+def _bold(text, is_best):
+    return f"**{text}**" if is_best else text

@@ -1,0 +1,179 @@
+"""How one experiment is run, and how many are: side by side, each a row of the table as soon as it ends."""
+
+import sys
+import time
+import warnings
+from collections import Counter
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import replace
+
+import joblib
+import pandas as pd
+from filelock import FileLock, Timeout
+from tqdm import tqdm
+
+from src.autoencoder import AUTOENCODERS, VariationalAutoencoder, build_autoencoder
+from src.data_loader import load_dataset
+from src.evaluate import PROBES, evaluate_probes, measure_information, measure_reconstruction
+from src.study.checkpoints import (
+    COLUMNS,
+    load_autoencoder,
+    load_checkpoint,
+    origin,
+    results_path,
+    save_checkpoint,
+    training_path,
+    what_is_missing,
+    write_rows,
+)
+from src.study.experiment import Settings
+from src.train import train_autoencoder
+from src.utils import get_device, load_safely, one_thread
+
+
+class SweepError(RuntimeError):
+    """Some experiments of a sweep have no result, or it could not start; the message says which and why."""
+
+
+def run_sweep(experiments, n_jobs=-1, sample=False, settings=Settings(), folder=""):
+    """Run those experiments that have not been run with these settings, data and code, `n_jobs` at a time.
+
+    `n_jobs` is -1 for one a core; on a GPU it is one at a time. Returns the table of all experiments, a row each, in the order
+    given. Every row is in `results_path(folder)` as soon as its experiment ends. With `sample`, everything is on the embedded
+    sample, and the folder "sample". Raises SweepError, naming them, where experiments failed; the others are run all the same.
+    """
+    experiments, folder = list(dict.fromkeys(experiments)), "sample" if sample else folder
+    with _alone(folder):
+        failures = _run_all(_waiting(_merged(experiments), folder, settings), n_jobs, folder, settings)
+        if failures:
+            raise SweepError(f"{len(failures)} of {len(experiments)} experiments have no result: {'; '.join(failures)}")
+        rows = [load_checkpoint(e, folder)["row"] for e in experiments]
+        write_rows(rows, folder)  # for those that had been run before, should the table have been lost
+    return pd.DataFrame([_asked_for(*pair) for pair in zip(experiments, rows, strict=True)], columns=COLUMNS)
+
+
+def _merged(experiments):
+    """The experiments with one where several differ in their probes alone; it has the probes of all."""
+    probes = {}
+    for e in experiments:
+        probes.setdefault(replace(e, probes=()), {}).update(dict.fromkeys(e.probes))
+    return [replace(e, probes=tuple(names)) for e, names in probes.items()]
+
+
+def _asked_for(experiment, row):
+    """The row without the probes that were run at another time and not asked for now."""
+    others = [column for probe in PROBES if probe not in experiment.probes for column in PROBES[probe]]
+    return row | dict.fromkeys(others)
+
+
+@contextmanager
+def _alone(folder):
+    """Hold the results' folder, so that no other sweep writes to it meanwhile."""
+    path = results_path(folder).parent
+    path.mkdir(parents=True, exist_ok=True)
+    try:
+        held = FileLock(path / ".sweep.lock").acquire(timeout=0)
+    except Timeout:
+        raise SweepError(f"another sweep is at work on {path}; wait for its end or stop it") from None
+    with held:
+        yield
+
+
+def _waiting(experiments, folder, settings):
+    """The experiments that have to be run; says how many for which reason."""
+    datasets = {name: _load(name, folder) for name in {e.dataset for e in experiments}}
+    reasons = {e: what_is_missing(e, folder, origin(e, datasets[e.dataset], settings)) for e in experiments}
+    for reason, count in Counter(filter(None, reasons.values())).items():
+        print(f"{count} of {len(reasons)} experiments to run: {reason}")
+    return [e for e, reason in reasons.items() if reason]
+
+
+def _load(name, folder):
+    dataset = load_dataset(name, download=False, sample=folder == "sample")
+    if dataset.is_sample and folder != "sample":  # whose results must not replace those of the complete data
+        raise SweepError(f"of {name} only the embedded sample is there; sample=True keeps its results apart")
+    return dataset
+
+
+def _run_all(experiments, n_jobs, folder, settings):
+    """Run experiments side by side, each a row of the table as soon as it ends; returns what went wrong with which."""
+    n_jobs = 1 if get_device().type == "cuda" else n_jobs
+    job, failures, ended = joblib.delayed(_run_or_report), [], set()
+    # the classes go along, since a worker has not run the notebook that may define them; in a pair with the experiment, since
+    # Dask would keep a class as an argument of its own on one worker, and lose it with that worker
+    jobs = (job((e, AUTOENCODERS[e.autoencoder]), folder, settings) for e in experiments)
+    with warnings.catch_warnings():
+        # joblib replaces a worker whose memory has grown, and says so each time; no experiment is lost by it
+        warnings.filterwarnings("ignore", "A worker stopped while some jobs were given")
+        results = joblib.Parallel(n_jobs, return_as="generator_unordered")(jobs)
+        bar = tqdm(results, "sweep", len(experiments), disable=not experiments, unit="experiment", file=sys.stdout)
+        try:
+            for experiment, row, failure in bar:
+                ended.add(experiment)
+                if failure:
+                    failures.append(f"{experiment}: {failure}")
+                else:
+                    write_rows([row], folder)
+        except BrokenProcessPool:
+            lost = ", ".join(str(e) for e in experiments if e not in ended)
+            failures.append(f"a worker was killed, perhaps for want of memory; run again for {lost}")
+    return failures
+
+
+def _run_or_report(pair, folder, settings):
+    """The experiment, its row, and what went wrong with it, if anything."""
+    experiment, model_class = pair
+    AUTOENCODERS[experiment.autoencoder] = model_class
+    try:
+        return experiment, run_experiment(experiment, folder, settings), ""
+    except Exception as error:  # whatever it is, the other experiments must go on
+        return experiment, None, f"{type(error).__name__}: {error}"
+
+
+def run_experiment(experiment, folder="", settings=Settings()):
+    """Run one experiment on one thread, keep what it leaves in `models/`, and return its row of the table.
+
+    Where its checkpoint lacks nothing but probes, the model is taken from there.
+    """
+    dataset = _load(experiment.dataset, folder)
+    made_by = origin(experiment, dataset, settings)
+    training = training_path(experiment, folder, made_by)
+    for path in training.parent.glob(f"{training.name}*"):
+        if load_safely(path) is None:
+            path.unlink()  # damaged; training starts anew
+    with one_thread():
+        if what_is_missing(experiment, folder, made_by) == "more probes":
+            model, row, learnt = _load_learnt(experiment, folder)
+        else:
+            model, row, learnt = _learn(experiment, dataset, settings, training)
+        probes = [probe for probe in experiment.probes if probe not in learnt["probes"]]
+        how = settings.views, settings.mlp, settings.cnn
+        found, trained = evaluate_probes(model, dataset, probes, experiment.seed, *how)
+    found["classifier_seconds"] += row.get("classifier_seconds", 0)
+    experiment = replace(experiment, probes=(*learnt.pop("probes"), *probes))
+    row = save_checkpoint(experiment, folder, made_by, row | found, learnt | trained)
+    for path in training.parent.glob(f"{training.name}*"):
+        path.unlink()
+    return row
+
+
+def _load_learnt(experiment, folder):
+    """The model, the row and all else that a checkpoint has."""
+    checkpoint = load_checkpoint(experiment, folder)
+    kept = {key: value for key, value in checkpoint.items() if key not in ("origin", "row")}
+    return load_autoencoder(experiment, folder).to(get_device()), checkpoint["row"], kept
+
+
+def _learn(experiment, dataset, settings, training):
+    """The trained model, what is measured of its reconstruction, and what is to be kept beside the row."""
+    name, start = experiment.autoencoder, time.perf_counter()
+    model = build_autoencoder(name, experiment.latent_dim, experiment.seed)
+    config = getattr(settings, model.trained_with)
+    history = train_autoencoder(model, dataset, config, experiment.seed, progress=False, checkpoint=training)
+    row = experiment.key | {"is_sample": dataset.is_sample, "train_images": len(dataset.split("train")[0])}
+    row |= {"epochs": len(history), "parameters": sum(p.numel() for p in model.parameters())}
+    row |= {"autoencoder_seconds": time.perf_counter() - start}
+    row |= measure_reconstruction(model, dataset) if model.has_decoder else {}
+    row |= measure_information(model, dataset) if isinstance(model, VariationalAutoencoder) else {}
+    return model, row, {"probes": [], "history": history, "state": model.state_dict()}

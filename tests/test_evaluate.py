@@ -1,0 +1,120 @@
+import copy
+import math
+import random
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from conftest import ONCE, QUICK, same_weights
+
+from src import evaluate
+from src.autoencoder import AUTOENCODERS, build_autoencoder
+from src.encode import reconstruct_images
+from src.evaluate import (
+    PROBES,
+    bits_per_dimension,
+    evaluate_probes,
+    measure_information,
+    measure_reconstruction,
+    noisy_errors,
+)
+
+TEN = replace(ONCE, epochs=10, batch_size=32, learning_rate=3e-2, linear_rate=1.0)
+
+
+@pytest.fixture
+def vae(tiny):
+    model = build_autoencoder("vae", 5)
+    model.initialise(tiny.x_train)
+    return model
+
+
+def probed(model, dataset, probes=tuple(PROBES), seed=0, config=QUICK.mlp):
+    return evaluate_probes(model, dataset, probes, seed, 2, config, config)
+
+
+def test_the_error_and_the_psnr_are_those_of_the_images(vae, tiny):
+    row = measure_reconstruction(vae, tiny)
+    errors = np.square(reconstruct_images(vae, tiny.x_test) - tiny.x_test / 255).mean((1, 2, 3))
+    assert row["test_mse"] == pytest.approx(errors.mean(), rel=1e-5)
+    assert row["test_psnr_db"] == pytest.approx(np.mean(10 * np.log10(1 / errors)), rel=1e-5)
+    assert row["val_mse"] != row["test_mse"]
+
+
+def test_a_unit_without_divergence_is_not_active(vae, tiny):
+    row = measure_information(vae, tiny)
+    assert row["active_units"] == 5 and row["kl_nats"] > 1
+    with torch.no_grad():
+        for parameter in (vae.to_code.weight, vae.to_code.bias, vae.to_log_variance.bias):
+            parameter[:2] = 0
+    assert measure_information(vae, tiny)["active_units"] == 3
+
+
+def test_the_bound_is_shorter_than_the_raw_image_and_positive(vae, tiny):
+    assert 0 < measure_information(vae, tiny)["bits_per_dim"] < 8
+
+
+def test_the_bound_is_no_shorter_than_the_code_of_a_discretised_normal():
+    rng = np.random.default_rng(0)
+    std, size = 0.08, 3072 * 50
+    mean = rng.uniform(0.3, 0.7, size)
+    pixels = np.round(255 * (mean + std * rng.standard_normal(size))) / 255
+    bins = torch.distributions.Normal(torch.from_numpy(mean), std)
+    mass = bins.cdf(torch.from_numpy(pixels + 0.5 / 255)) - bins.cdf(torch.from_numpy(pixels - 0.5 / 255))
+    exact = -mass.log2().mean().item()
+    bound = bits_per_dimension(0.0, np.square(pixels - mean).mean(), std**2)
+    assert exact <= bound <= exact + 0.01
+    assert bits_per_dimension(3072 * math.log(2), 0.01, 0.01) == pytest.approx(bits_per_dimension(0, 0.01, 0.01) + 1)
+
+
+def test_every_probe_learns_the_class(vae, tiny):
+    row, trained = probed(vae, tiny, config=TEN)
+    assert set(row) == {column for columns in PROBES.values() for column in columns} | {"classifier_seconds"}
+    assert row["accuracy_linear"] > 0.5 and row["accuracy_knn"] > 0.2 and row["accuracy_conv"] > 0.2
+    assert row["top5_mlp"] >= row["accuracy_mlp"] > 0.3
+    assert (trained["predictions"].numpy() == tiny.y_test).mean() == row["accuracy_mlp"]
+
+
+def test_a_probe_does_not_depend_on_the_others(vae, tiny):
+    together, _ = probed(vae, tiny)
+    for probe, columns in PROBES.items():
+        alone, trained = probed(vae, tiny, (probe,))
+        assert {column: alone[column] for column in columns} == {column: together[column] for column in columns}
+        assert len(alone) == len(columns) + 1 and bool(trained) == (probe == "mlp")
+
+
+def test_views_made_one_by_one_are_those_made_together(vae, tiny, monkeypatch):
+    together, _ = evaluate_probes(vae, tiny, ("mlp", "conv"), 0, 1, ONCE, ONCE)
+    monkeypatch.setattr(evaluate, "MEMORY", 0)
+    one_by_one, _ = evaluate_probes(vae, tiny, ("mlp", "conv"), 0, 1, ONCE, ONCE)
+    assert {**together, "classifier_seconds": 0} == {**one_by_one, "classifier_seconds": 0}
+
+
+@pytest.mark.parametrize("name", AUTOENCODERS)
+def test_probes_leave_the_encoder_and_the_random_state_as_they_were(name, tiny):
+    sizes = AUTOENCODERS[name].latent_dims
+    model = build_autoencoder(name, 5 if 5 in sizes else sizes[0])
+    weights = copy.deepcopy(model.state_dict())
+    before = torch.get_rng_state(), np.random.get_state()[1].tolist(), random.getstate()
+    row, _ = probed(model, tiny, seed=np.int64(1))
+    noisy_errors(model, tiny.x_test, [0.1])
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert (np.random.get_state()[1].tolist(), random.getstate()) == before[1:]
+    assert same_weights(model, weights) and all(parameter.grad is None for parameter in model.parameters())
+    assert ("accuracy_conv" in row) == model.has_decoder
+
+
+def test_noise_is_on_the_input_and_the_error_against_the_clean_image(vae, tiny):
+    rows = noisy_errors(vae, tiny.x_test, (0.0, 0.3))
+    assert [row["noise"] for row in rows] == [0.0, 0.3]
+    assert rows[0]["mse"] == pytest.approx(measure_reconstruction(vae, tiny)["test_mse"], rel=1e-4)
+    assert rows[0]["mse"] < rows[1]["mse"] < 0.3**2
+    assert rows == noisy_errors(vae, tiny.x_test, np.array([0.0, 0.3]))
+    with pytest.raises(ValueError, match=r"images must lie in \[0, 1\]"):
+        noisy_errors(vae, tiny.x_test, [math.nan])
+
+
+def test_a_probe_that_is_not_known_is_refused(vae, tiny):
+    with pytest.raises(ValueError, match="unknown probe 'svm': choose one of linear, knn, mlp, conv"):
+        evaluate_probes(vae, tiny, ["svm"])

@@ -1,0 +1,75 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from src.study.experiment import PRESETS, Experiment, Settings, grid, study
+
+SIZES = (10, 20, 50, 100)
+
+
+def test_the_grid_has_every_combination_in_order():
+    experiments = grid(["CIFAR10", "CIFAR100"], ["conv", "vae"], SIZES, seeds=(0, 1))
+    assert len(set(experiments)) == 32
+    assert [str(e) for e in experiments[:3]] == [
+        "CIFAR10 conv d=10 seed 0",
+        "CIFAR10 conv d=10 seed 1",
+        "CIFAR10 conv d=20 seed 0",
+    ]
+
+
+def test_a_code_of_one_size_is_taken_at_that_size():
+    assert [e.latent_dim for e in grid(["CIFAR10"], ["pixels", "spatial"], SIZES)] == [3072, 128]
+
+
+def test_arrays_and_generators_are_taken_as_lists_are():
+    expected = grid(["CIFAR10"], ["conv", "vae"], [3, 4, 5], [0, 1], ["linear", "knn"])
+    assert grid(["CIFAR10"], ["conv", "vae"], np.arange(3, 6), np.arange(2), ("linear", "knn")) == expected
+    lazy = [iter(x) for x in (["CIFAR10"], ["conv", "vae"], [3, 4, 5], [0, 1], ["linear", "knn"])]
+    assert grid(*lazy) == expected
+    assert all(type(e.latent_dim) is type(e.seed) is int for e in expected)
+
+
+def test_a_probe_may_be_named_alone():
+    (experiment,) = grid(["CIFAR10"], ["conv"], [3], probes="mlp")
+    assert experiment.probes == ("mlp",) == Experiment("CIFAR10", "conv", 3, probes=["mlp"]).probes
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"dataset": "MNIST"}, "unknown 'MNIST': choose one of CIFAR10, CIFAR100"),
+        ({"autoencoder": "gan"}, "unknown 'gan': choose one of conv, vae"),
+        ({"latent_dim": 0}, "conv: latent_dim must be a whole number from 1 to 1024"),
+        ({"autoencoder": "spatial"}, "spatial: latent_dim must be a whole number from 128 to 128"),
+        ({"latent_dim": 2.0}, "latent_dim"),
+        ({"seed": -1}, "seed must be a whole number"),
+        ({"probes": ("svm",)}, "unknown 'svm': choose one of linear, knn, mlp, conv"),
+    ],
+)
+def test_an_experiment_that_cannot_be_is_refused(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        replace(Experiment("CIFAR10", "conv", 10), **wrong)
+
+
+@pytest.mark.parametrize("views", [0, 1.5, None])
+def test_settings_out_of_range_are_refused(views):
+    with pytest.raises(ValueError, match="views must be a whole number of at least 1"):
+        Settings(views=views)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_study_has_its_autoencoders_for_every_seed_and_its_baselines_for_one(name):
+    preset = PRESETS[name]
+    experiments = study(preset, ["CIFAR10"], ["conv", "pca"], SIZES)
+    assert len({(e.autoencoder, e.latent_dim, e.seed) for e in experiments}) == len(experiments)
+    seeds = {name: {e.seed for e in experiments if e.autoencoder == name} for name in ("conv", *preset.baselines)}
+    assert seeds["conv"] == seeds["pca"] == {*preset.seeds} and seeds["random"] == {0}
+    slow = {(e.autoencoder, e.seed) for e in experiments if "conv" in e.probes}
+    assert slow == {(name, 0) for name in preset.conv_probe}
+
+
+def test_the_seeds_of_a_study_can_be_chosen():
+    experiments = study(PRESETS["full"], ["CIFAR10"], iter(["conv"]), np.array([3]), seeds=np.arange(4, 6))
+    assert {e.seed for e in experiments if e.autoencoder == "conv"} == {4, 5}
+    assert {e.seed for e in experiments if e.autoencoder == "random"} == {4}

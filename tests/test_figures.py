@@ -1,0 +1,149 @@
+"""The figures of src.report: what they draw, and that they can do without what was not run."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+
+from src.autoencoder import build_autoencoder
+from src.baseline import PRIOR_WORK
+from src.report import classification, latent, reconstruction, style
+
+NAMES = ["conv", "vae", "pca"]
+
+
+@pytest.fixture(autouse=True)
+def closed():
+    style.apply_style()
+    yield
+    plt.close("all")
+
+
+def texts(figure):
+    return " ".join(text.get_text() for text in figure.findobj(plt.Text))
+
+
+def lines(ax, name):
+    return [line for line in ax.lines if line.get_color() == style.colour(name) and len(line.get_xdata()) > 2]
+
+
+@pytest.fixture
+def images():
+    return np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), dtype=np.uint8)
+
+
+def test_training_curves_have_a_panel_a_latent_size():
+    history = [
+        {"epoch": epoch, "train_reconstruction": 0.1 / epoch, "val_reconstruction": 0.2 / epoch} for epoch in (1, 2, 3)
+    ]
+    histories = {(name, size): history for name in ("conv", "vae") for size in (10, 100)}
+    figure = reconstruction.training_curves(histories, "CIFAR100", {10: 0.1})
+    assert [ax.get_title() for ax in figure.axes] == ["d = 10", "d = 100"]
+    assert figure.axes[0].lines[1].get_ydata().tolist() == pytest.approx([200, 100, 200 / 3])
+    assert {line.get_linestyle() for line in figure.axes[1].lines} == {"--"}
+
+
+def test_the_error_is_a_share_of_pcas(results):
+    figure = reconstruction.error_beside_pca(results, PRIOR_WORK, ["conv", "vae"])
+    assert np.allclose(lines(figure.axes[0], "vae")[0].get_ydata(), 95)
+    prior = [line for line in figure.axes[0].lines if line.get_color() == style.PRIOR["color"]]
+    assert prior[0].get_ydata()[0] == pytest.approx(100 * 0.0210 / 0.02)
+
+
+def test_error_bars_show_the_spread_over_seeds(results):
+    other = results.assign(seed=1, accuracy_mlp=results.accuracy_mlp + 0.02)
+    assert np.allclose(style.summarise(pd.concat([results, other]), "accuracy_mlp")["std"], 0.02 / np.sqrt(2))
+
+
+def test_accuracy_has_its_baselines_and_chance(results):
+    figure = classification.accuracy(results, PRIOR_WORK, [*NAMES, "random", "supervised"])
+    assert np.allclose(lines(figure.axes[0], "conv")[0].get_ydata(), [40, 45, 50, 55])
+    for text in (
+        "raw pixels (50.0 %)",
+        "8x4x4 code, fine-tuned (50.0 %)",
+        "chance (10 %)",
+        "chance (1 %)",
+        "prior work",
+    ):
+        assert text in texts(figure)
+
+
+def test_probes_are_drawn_and_named_beside_pcas_code(results):
+    figure = classification.probes(results, "conv")
+    top, bottom = figure.axes[0], figure.axes[2]
+    assert {text.get_text() for text in top.texts} == {"linear", "kNN", "MLP", "CNN"}
+    assert np.allclose(bottom.lines[-1].get_ydata(), 3)
+
+
+def test_error_against_accuracy_names_the_sizes(results):
+    figure = classification.error_against_accuracy(results, NAMES)
+    assert np.allclose(lines(figure.axes[0], "conv")[0].get_xdata(), [18, 9, 3.6, 1.8])
+    assert all(f"d = {size}" in texts(figure) for size in (10, 20, 50, 100))
+
+
+def test_confusion_matrices_have_a_panel_a_data_set():
+    truth, predicted = np.array([0, 0, 1, 2]), np.array([0, 1, 1, 2])
+    figure = classification.confusion_matrices({"CIFAR10": (truth, predicted, ("a", "b", "c"))}, "title")
+    assert "50%" in texts(figure) and "true class" in texts(figure)
+
+
+@pytest.mark.parametrize("keep", [["conv"], ["vae", "pca"], ["pca"], []])
+@pytest.mark.parametrize("sizes", [[100], [10, 100]])
+def test_figures_do_without_what_was_not_run(results, keep, sizes):
+    some = results[results.autoencoder.isin(keep) & results.latent_dim.isin(sizes) & (results.dataset == "CIFAR10")]
+    some = some.assign(accuracy_conv=None)
+    for figure in (
+        reconstruction.error_beside_pca(some, PRIOR_WORK, NAMES),
+        classification.accuracy(some if keep else results, PRIOR_WORK, NAMES),
+        classification.probes(some if keep else results, "conv"),
+        classification.error_against_accuracy(some if keep else results, NAMES),
+    ):
+        figure.canvas.draw()
+
+
+def test_denoising_has_a_panel_a_data_set_and_size():
+    rows = [
+        {"dataset": dataset, "autoencoder": name, "latent_dim": 10, "noise": noise, "mse": 0.01 + noise}
+        for dataset in ("CIFAR10", "CIFAR100")
+        for name in ("conv", "denoising")
+        for noise in (0.0, 0.1, 0.2)
+    ]
+    figure = reconstruction.denoising(pd.DataFrame(rows))
+    assert len(figure.axes) == 2 and np.allclose(lines(figure.axes[1], "conv")[0].get_ydata(), [0.01, 0.11, 0.21])
+
+
+def test_reconstructions_name_their_error(images):
+    figure = reconstruction.reconstructions(images, {("pca", 10): images / 255 + 0.1}, "CIFAR10")
+    assert "PCA, d = 10\nMSE 0.0100" in texts(figure)
+
+
+def test_image_grids_frame_and_name(images):
+    figure = latent.image_grid({"a": images, "b": images[:2]}, "title", marked={(0, 1)}, columns=["-3", "+3"])
+    assert figure.axes[1].spines["left"].get_visible() and not figure.axes[0].spines["left"].get_visible()
+    assert figure.axes[0].get_title() == "-3" and "title" in texts(figure)
+
+
+def test_neighbours_of_another_class_are_framed(tiny):
+    figure = latent.neighbours(tiny, [0], {"code": np.array([[0, 1]])}, "title")
+    framed = [ax.spines["left"].get_visible() for ax in figure.axes[1:3]]
+    assert framed == [tiny.y_train[i] != tiny.y_test[0] for i in (0, 1)]
+
+
+def test_the_method_is_shown_with_and_without_a_probe(images):
+    probabilities = pd.Series({"cat": 0.7, "dog": 0.2, "frog": 0.1})
+    model = build_autoencoder("vae", 10)
+    for likely in (probabilities, probabilities[:0]):
+        figure = latent.method(images[0], np.arange(10.0), images[0] / 255, model, likely)
+        assert "MSE 0.0000" in texts(figure) and ("cat, 70 %" in texts(figure)) == bool(len(likely))
+
+
+def test_probabilities_are_shown_a_row_an_image(images):
+    table = pd.DataFrame([{"cat": 0.7, "dog": 0.2, "frog": 0.1}] * 5)
+    figure = latent.probabilities(images, {10: table, 100: table})
+    assert texts(figure).count("cat, 70 %") == 10 and "d = 100" in texts(figure)
+
+
+def test_a_figure_is_saved_whole_and_closed(tmp_path, monkeypatch):
+    monkeypatch.setattr(style, "REPORTS_DIR", tmp_path)
+    style.show_figure(plt.figure(), "alternative text", "name", "quick")
+    assert (tmp_path / "quick" / "name.png").read_bytes()[:4] == b"\x89PNG" and not plt.get_fignums()

@@ -1,0 +1,59 @@
+import pandas as pd
+import pytest
+
+from src.report import tables
+
+
+def test_the_error_table_has_means_by_size_and_the_best_in_bold(results):
+    table = tables.error_table(results)
+    assert table.loc[("CIFAR10", "convolutional AE"), "d = 10"] == "**18.00**"
+    assert table.loc[("CIFAR10", "PCA"), "d = 10"] == "20.00"
+    assert table.loc[("CIFAR100", "8x4x4 code, frozen"), "fixed size"] == "20.00 (128)"
+    assert list(table.columns) == ["d = 10", "d = 20", "d = 50", "d = 100", "fixed size", "seeds"]
+
+
+def test_several_seeds_have_their_deviation_and_are_counted(results):
+    conv = results[results.autoencoder == "conv"]
+    table = tables.accuracy_table(pd.concat([results, conv.assign(seed=1, accuracy_mlp=conv.accuracy_mlp + 0.02)]))
+    assert table.loc[("CIFAR10", "convolutional AE"), ["d = 10", "seeds"]].tolist() == ["**41.0** ± 1.4", "2"]
+    assert table.loc[("CIFAR10", "PCA"), ["d = 10", "seeds"]].tolist() == ["40.0", "1"]
+
+
+def test_codes_that_labels_were_used_for_are_never_the_best(results):
+    better = results.assign(accuracy_mlp=results.accuracy_mlp.where(results.autoencoder != "supervised", 0.99))
+    assert tables.accuracy_table(better).loc[("CIFAR10", "supervised encoder"), "d = 10"] == "99.0"
+
+
+def test_the_probe_table_and_the_difference_to_pca(results):
+    probes = tables.probe_table(results, "conv")
+    assert probes.loc[("CIFAR10", "MLP"), "d = 10"] == "40.0"
+    assert probes.loc[("CIFAR10", "CNN on the decoded image"), "d = 10"] == "**45.0**"
+    difference = tables.difference_to_pca(results, "conv")
+    assert difference.loc[("CIFAR10", "CNN on the decoded image"), "d = 10"] == "**+3.0**"
+    assert difference.loc[("CIFAR10", "MLP"), "d = 10"] == "+0.0"
+
+
+def test_the_headline_sets_the_same_probe_beside_the_same_probe(results):
+    line = tables.headline({"this run": results}, "conv").loc[("CIFAR10", "this run")]
+    assert line["MSE, share of PCA's (%)"] == "90.0"
+    assert line["MLP on the code"] == line["MLP on PCA's code"] == "40.0 to 55.0"
+    assert line["MLP on the pixels"] == "50.0"
+
+
+@pytest.mark.parametrize("keep", [["vae"], ["conv"], ["pca"], []])
+def test_what_was_not_run_is_left_out(results, keep):
+    some = results[results.autoencoder.isin(keep) & (results.latent_dim == 100)]
+    for table in (
+        tables.error_table(some),
+        tables.probe_table(some, "conv"),
+        tables.difference_to_pca(some, "conv"),
+        tables.information_table(some),
+        tables.headline({"this run": some}, "conv"),
+    ):
+        assert tables.as_markdown(table)
+    assert tables.as_markdown(tables.information_table(some)).startswith("| data set") == (keep == ["vae"])
+
+
+def test_an_autoencoder_that_is_not_defined_here_has_its_name(results):
+    table = tables.error_table(results.replace({"autoencoder": {"vae": "someone's"}}))
+    assert table.loc[("CIFAR10", "someone's"), "d = 100"] == "1.90"
