@@ -118,13 +118,15 @@ def load_dataset(name, data_dir=DATA_DIR, download=True, sample=False):
     if not tried:
         return _load_folder(name, folder)
     if (SAMPLE_DIR / f"{name}.npz").exists():
-        warnings.warn(f"{name}: using the embedded SAMPLE, not the full data set: {'; '.join(tried)}", stacklevel=2)
+        warnings.warn(
+            f"{name}: using the embedded SAMPLE, not the full data set. Tried: {'; '.join(tried)}", stacklevel=2
+        )
         return _load_sample(name)
     raise DataUnavailableError(_how_to_supply(name, folder, tried))
 
 
 def load_datasets(names, sample=False):
-    """Those of the data sets that can be had, by name, and a note that says what is missing, empty where nothing is.
+    """Those of the data sets that can be had, by name, and a short note that says what is missing, empty where nothing is.
 
     Where a complete data set can be had, samples are left out. Raises DataUnavailableError where there is none at all.
     """
@@ -140,7 +142,7 @@ def load_datasets(names, sample=False):
     if not datasets:
         raise DataUnavailableError(" ".join(notes) or "no data set was asked for")
     complete = {name: dataset for name, dataset in datasets.items() if not dataset.is_sample}
-    return complete or datasets, " ".join(notes)
+    return complete or datasets, " ".join(note.partition(" Tried: ")[0] for note in notes)
 
 
 def _load_folder(name, folder):

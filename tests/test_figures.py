@@ -85,6 +85,7 @@ def test_confusion_matrices_have_a_panel_a_data_set():
     truth, predicted = np.array([0, 0, 1, 2]), np.array([0, 1, 1, 2])
     figure = classification.confusion_matrices({"CIFAR10": (truth, predicted, ("a", "b", "c"))}, "title")
     assert "50%" in texts(figure) and "true class" in texts(figure)
+    assert "was not run" in texts(classification.confusion_matrices({}, "title"))
 
 
 @pytest.mark.parametrize("keep", [["conv"], ["vae", "pca"], ["pca"], []])

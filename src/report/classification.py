@@ -120,8 +120,12 @@ def confusion_matrices(confusions, title):
 
     `confusions` maps a data set to true labels, predicted labels and the names of the classes.
     """
-    figure, axes = plt.subplots(1, len(confusions), figsize=(4.8 * len(confusions), 4.6), squeeze=False)
-    for ax, (dataset, (truth, predicted, names)) in zip(axes[0], confusions.items(), strict=True):
+    columns = max(1, len(confusions))
+    figure, axes = plt.subplots(1, columns, figsize=(4.8 * columns, 4.6), squeeze=False)
+    if not confusions:
+        axes[0, 0].axis("off")
+        axes[0, 0].set_title("nothing to show: the MLP probe was not run")
+    for ax, (dataset, (truth, predicted, names)) in zip(axes[0], confusions.items(), strict=False):
         matrix = confusion_matrix(truth, predicted, labels=np.arange(len(names)), normalize="true")
         look = {"cmap": "Blues", "colorbar": False, "im_kw": {"vmin": 0, "vmax": 1}, "xticks_rotation": "vertical"}
         look |= {"include_values": len(names) <= 10, "values_format": ".0%", "text_kw": {"fontsize": 7}}
