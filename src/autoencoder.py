@@ -179,9 +179,8 @@ class VariationalAutoencoder(ConvAutoencoder):
         super().start_at(pca, components)
         variance = _tensor(pca.explained_variance_[:components])
         total = pca.explained_variance_[0] / pca.explained_variance_ratio_[0]
-        noise = (total - variance.sum()).nan_to_num(0).clamp(min=0) / (
-            PIXELS - components
-        )  # 0 / 0 where images are alike
+        rest = (total - variance.sum()).nan_to_num(0).clamp(min=0)  # 0 / 0 where all images are alike
+        noise = rest / (PIXELS - components)
         self.to_log_variance.weight.zero_()
         self.to_log_variance.bias[:components] = (noise / variance.clamp(min=1e-6)).clamp(1e-6, 1).log()
 

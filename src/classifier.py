@@ -159,9 +159,8 @@ def train_linear_classifier(z, y, inverse_penalty=1.0):
     `inverse_penalty` is one over the strength of the squared penalty, scikit-learn's C.
     """
     # the default tolerance spends most of the time where accuracy no longer changes
-    return make_pipeline(StandardScaler(), LogisticRegression(C=inverse_penalty, tol=1e-3, max_iter=1000)).fit(
-        *_pair(z, y)
-    )
+    linear = LogisticRegression(C=inverse_penalty, tol=1e-3, max_iter=1000)
+    return make_pipeline(StandardScaler(), linear).fit(*_pair(z, y))
 
 
 def train_neighbours(z, y):

@@ -118,9 +118,8 @@ def load_dataset(name, data_dir=DATA_DIR, download=True, sample=False):
     if not tried:
         return _load_folder(name, folder)
     if (SAMPLE_DIR / f"{name}.npz").exists():
-        warnings.warn(
-            f"{name}: using the embedded SAMPLE, not the full data set. Tried: {'; '.join(tried)}", stacklevel=2
-        )
+        using = f"{name}: using the embedded SAMPLE, not the full data set"
+        warnings.warn(f"{using}. Tried: {'; '.join(tried)}", stacklevel=2)
         return _load_sample(name)
     raise DataUnavailableError(_how_to_supply(name, folder, tried))
 

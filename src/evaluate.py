@@ -46,9 +46,8 @@ def measure_information(model, dataset, seed=0):
     kl = torch.cat([kl_divergence(*model.posterior(x)).cpu() for x in image_batches(model, test)])
     kl_nats = kl.sum(1).mean().item()
     with seeded(seed):
-        variance = mean_loss(model, validation)[
-            "reconstruction"
-        ]  # the decoder's, which must not come from the test split
+        # the decoder's variance must not come from the test split
+        variance = mean_loss(model, validation)["reconstruction"]
         bits = bits_per_dimension(kl_nats, mean_loss(model, test)["reconstruction"], variance)
     return {"kl_nats": kl_nats, "bits_per_dim": bits, "active_units": (kl.mean(0) > ACTIVE_NATS).sum().item()}
 

@@ -81,9 +81,7 @@ def probes(results, autoencoder):
         ends = {}
         for probe in PROBE_LABELS:
             summary = summarise(results[results.dataset == dataset], f"accuracy_{probe}").set_index("latent_dim")
-            ours, pca = (
-                100 * summary.loc[summary.autoencoder == name, ["mean", "std"]] for name in (autoencoder, "pca")
-            )
+            ours, pca = (100 * summary[summary.autoencoder == name][["mean", "std"]] for name in (autoencoder, "pca"))
             if len(ours):
                 style = {"marker": PROBE_MARKERS[probe], "ls": LINES.get(dataset, ":"), "lw": 1.4}
                 style |= {"color": PROBE_COLOURS[probe]}
@@ -100,9 +98,8 @@ def probes(results, autoencoder):
         ax.set_ylim(-1.2 * max([1, *differences]), 1.2 * max([1, *differences]))
     axes[0, 0].set_ylabel("test accuracy (%)")
     axes[1, 0].set_ylabel("difference to\nPCA's code (points)")
-    figure.suptitle(
-        f"Every probe on the code of the {label(autoencoder)}, and beside PCA's (grey: within the uncertainty)"
-    )
+    title = f"Every probe on the code of the {label(autoencoder)}, and beside PCA's"
+    figure.suptitle(f"{title} (grey: within the uncertainty)")
     return figure
 
 
