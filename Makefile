@@ -17,7 +17,7 @@ run: .venv/installed  ## the master notebook with the quick preset, as a report 
 	@echo "The report is in $(REPORT).html"
 
 study: PRESET = full
-study: notebooks  ## the full study: about an hour, and the outputs are kept in the notebooks
+study: notebooks  ## the full study: about four hours, and the outputs are kept in the notebooks
 
 PRESET ?= quick
 # papermill writes other parameters than the notebook's own into a cell of their own, which must not stay there
@@ -49,7 +49,7 @@ format: .venv/installed-for-tests
 	$(BIN)/ruff format .
 
 clean:  ## what a run made, but neither data nor committed results
-	rm -rf .venv reports/sample reports/quick $(REPORT).html $(REPORT).ipynb models/*.pt models/in_training models/sample models/quick
+	rm -rf .venv reports/sample reports/quick reports/epochs_* $(REPORT).html $(REPORT).ipynb $(addprefix models/,*.pt cache in_training sample quick epochs_*)
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv

@@ -9,7 +9,7 @@ import os
 import platform
 import sys
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import islice, zip_longest
 from pathlib import Path
 from timeit import repeat
@@ -20,7 +20,7 @@ import joblib
 import matplotlib.pyplot as plt
 import pandas as pd
 import torch
-from recipes import D, PlainVAE, plain_conv, train_ours, train_plainly, tutorial_conv
+from recipes import D, PlainVAE, plain_conv, pythae_rows, train_ours, train_plainly, tutorial_conv
 from torch.utils.flop_counter import FlopCounterMode
 
 from src.autoencoder import build_autoencoder
@@ -48,15 +48,21 @@ def follow(name, model, training, limit, validation):
         model.train()
 
 
+def ours(name, settings, latent_dim=D):
+    return build_autoencoder(name, latent_dim, **asdict(settings.network))
+
+
 def race(dataset, validation, limit):
     """All recipes in turns, presets with equal settings once: a table of `name`, `images`, `seconds`, `error`."""
     torch.manual_seed(0)
-    ours = {preset.settings.train: f"ours {name}, one core" for name, preset in reversed(PRESETS.items())}
-    recipes = [(name, build_autoencoder("conv", D), train_ours, config, 1e9) for config, name in ours.items()]
+    recipes = [
+        (f"ours {name}, one core", ours("conv", preset.settings), train_ours, preset.settings.train, 1e9)
+        for name, preset in PRESETS.items()
+    ]
     recipes += [
         ("plain port, all cores", plain_conv(), train_plainly, 64, limit),
         ("tutorial 9, all cores", tutorial_conv(), train_plainly, 256, limit),
-        ("ours quick, VAE, one core", build_autoencoder("vae", D), train_ours, QUICK.train, 1e9),
+        ("ours quick, VAE, one core", ours("vae", QUICK), train_ours, QUICK.train, 1e9),
         ("plain port, VAE, all cores", PlainVAE(), train_plainly, 64, limit / 8),
     ]
     runs = [follow(name, m, train(how, m, dataset), end, validation) for name, m, train, how, end in recipes]
@@ -68,7 +74,7 @@ def run_pair(sample, family, latent_dim):
     """A pair of the quick study's grid with its probes, as a worker runs it: seconds, and GiB at its peak."""
     start = time.perf_counter()
     with one_thread():
-        dataset, model = load_dataset("CIFAR10", sample=sample), build_autoencoder(family, latent_dim)
+        dataset, model = load_dataset("CIFAR10", sample=sample), ours(family, QUICK, latent_dim)
         train_autoencoder(model, dataset, QUICK.train, progress=False)
         measure_reconstruction(model, dataset)
         evaluate_probes(model, dataset, DEFAULT_PROBES, 0, QUICK.views, QUICK.mlp, QUICK.cnn)
@@ -86,7 +92,7 @@ def grid_rows(sample, pairs, plain_epoch):
 
 def arithmetic_rows(images):
     """What a product of large matrices reaches, and a forward and backward pass of ours as a share of it."""
-    model, x = build_autoencoder("conv", D).to(memory_format=torch.channels_last), to_batch(images[:128], "cpu")
+    model, x = ours("conv", QUICK).to(memory_format=torch.channels_last), to_batch(images[:128], "cpu")
     a, rates = torch.randn(2048, 2048), []
     for run in (lambda: a @ a, lambda: model.loss(x)["total"].backward()):
         with mixed_precision(a.device), FlopCounterMode(display=False) as counter:
@@ -101,7 +107,7 @@ def growth_rows(dataset, *sizes):
     """Seconds of an epoch, the least of the quick study's, for numbers of images and latent dimensions."""
     for count, latent_dim in sizes:
         part = replace(dataset, x_train=dataset.x_train[:count], y_train=dataset.y_train[:count])
-        history = train_autoencoder(build_autoencoder("conv", latent_dim), part, QUICK.train, progress=False)
+        history = train_autoencoder(ours("conv", QUICK, latent_dim), part, QUICK.train, progress=False)
         yield "growth", f"{count:,} images, d = {latent_dim}", min(epoch["seconds"] for epoch in history), "s an epoch"
 
 
@@ -122,7 +128,8 @@ def measure(dataset, short):
     rows += grid_rows(dataset.is_sample, pairs, speeds["plain port, all cores"] * len(images) / 45_000)
     few, many = (2_000, 4_000) if short else (10_000, 20_000)
     with one_thread():
-        rows += [*arithmetic_rows(images), *growth_rows(dataset, (few, 10), (few, 100), (few, 1024), (many, 100))]
+        rows += [*pythae_rows(images), *arithmetic_rows(images)]
+        rows += [*growth_rows(dataset, (few, 10), (few, 100), (few, 1024), (many, 100))]
     return pd.DataFrame(rows, columns=["part", "setting", "value", "unit"])
 
 

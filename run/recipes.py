@@ -2,6 +2,7 @@
 
 from queue import Queue
 from threading import Thread
+from timeit import repeat
 
 import torch
 from PIL import Image
@@ -10,6 +11,7 @@ from torch.utils.data import DataLoader
 from torchvision.transforms import Normalize
 from torchvision.transforms.functional import to_tensor
 
+from src.encode import to_batch
 from src.train import train_autoencoder
 from src.utils import get_device, one_thread
 
@@ -82,3 +84,16 @@ def train_ours(config, model, dataset):
     while size := sizes.get():
         yield size
         go.put(True)
+
+
+def pythae_rows(images):
+    """The speed of pythae's network for CIFAR, from two training steps, where pythae is installed."""
+    try:
+        from pythae.models import AE, AEConfig
+        from pythae.models.nn.benchmarks.cifar import Decoder_Conv_AE_CIFAR, Encoder_Conv_AE_CIFAR
+    except ImportError:
+        return
+    config, x = AEConfig(input_dim=(3, 32, 32), latent_dim=D), to_batch(images[:128], "cpu")
+    model = AE(config, Encoder_Conv_AE_CIFAR(config), Decoder_Conv_AE_CIFAR(config))
+    seconds = min(repeat(lambda: model({"data": x}).loss.backward(), number=1, repeat=2))
+    yield "speed", "pythae's network for CIFAR, one core", seconds * 45_000 / 128, "s an epoch of 45,000 images"

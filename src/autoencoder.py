@@ -7,6 +7,7 @@ The contract: `encode(x)` gives the latent codes z (N, d), the same for the same
 A new autoencoder is a subclass with a `name`, and appears under it in the sweep, the tables and the figures.
 """
 
+import inspect
 import math
 
 import numpy as np
@@ -70,19 +71,17 @@ class Autoencoder(nn.Module):
 
 
 class ResidualConvolutions(nn.Module):
-    """Four convolutions on 8 x 8 positions whose result is added to the input (N, 48, 8, 8); initialised to the identity.
+    """Convolutions on 8 x 8 positions whose result is added to the input (N, 48, 8, 8); initialised to the identity.
 
-    Hard swish is from Howard et al. 2019, https://arxiv.org/abs/1905.02244.
+    `depth` of them are 3 x 3, between two of 1 x 1. Hard swish: Howard et al. 2019, https://arxiv.org/abs/1905.02244.
     """
 
-    def __init__(self, width):
+    def __init__(self, width, depth):
         super().__init__()
-        self.layers = nn.Sequential(
-            nn.Conv2d(48, width, 1), nn.Hardswish(),
-            nn.Conv2d(width, width, 3, padding=1), nn.Hardswish(),
-            nn.Conv2d(width, width, 3, padding=1), nn.Hardswish(),
-            nn.Conv2d(width, 48, 1),
-        )  # fmt: skip
+        layers = [nn.Conv2d(48, width, 1), nn.Hardswish()]
+        for _ in range(depth):
+            layers += [nn.Conv2d(width, width, 3, padding=1), nn.Hardswish()]
+        self.layers = nn.Sequential(*layers, nn.Conv2d(width, 48, 1))
         nn.init.zeros_(self.layers[-1].weight)
         nn.init.zeros_(self.layers[-1].bias)
 
@@ -97,24 +96,24 @@ class ConvAutoencoder(Autoencoder):
     Image -> convolutions -> linear map -> code -> linear map -> convolutions -> image. The linear maps are initialised to
     the principal components, the best linear code, and the convolutions to the identity, so that training starts at PCA's
     error. `scale` holds the standard deviations of the principal components' scores: codes start with unit variance.
-    `widths` are the channels of the convolutions in the encoder and in the decoder.
+    Encoder and decoder have `depth` convolutions of 3 x 3 each, with `width` channels.
     """
 
     name, label, colour, marker = "conv", "convolutional AE", "#1f77b4", "o"
     images_per_component = 1  # how many the start needs for each principal component
 
-    def __init__(self, latent_dim, widths=(16, 32)):
+    def __init__(self, latent_dim, width=32, depth=2):
         super().__init__(latent_dim)
         self.features = nn.Sequential(
             nn.PixelUnshuffle(4),  # (3, 32, 32) -> (48, 8, 8)
-            ResidualConvolutions(widths[0]),
+            ResidualConvolutions(width, depth),
             nn.Flatten(),  # -> (3072)
         )
         self.to_code = nn.Linear(PIXELS, latent_dim)
         self.to_image = nn.Linear(latent_dim, PIXELS)
         self.refine = nn.Sequential(
             nn.Unflatten(1, (48, 8, 8)),
-            ResidualConvolutions(widths[1]),
+            ResidualConvolutions(width, depth),
             nn.PixelShuffle(4),  # (48, 8, 8) -> (3, 32, 32)
         )
         self.register_buffer("scale", torch.ones(latent_dim))
@@ -158,8 +157,8 @@ class VariationalAutoencoder(ConvAutoencoder):
     name, label, colour, marker = "vae", "variational AE", "#d95f02", "s"
     images_per_component = 2  # the last of as many as images have no variance, and would cost new images many nats
 
-    def __init__(self, latent_dim):
-        super().__init__(latent_dim)
+    def __init__(self, latent_dim, **network):
+        super().__init__(latent_dim, **network)
         self.to_log_variance = nn.Linear(PIXELS, latent_dim)
 
     def posterior(self, x):
@@ -193,8 +192,8 @@ class DenoisingAutoencoder(ConvAutoencoder):
 
     name, label, colour, marker = "denoising", "denoising AE", "#d6277e", "D"
 
-    def __init__(self, latent_dim, noise=0.2):
-        super().__init__(latent_dim)
+    def __init__(self, latent_dim, noise=0.2, **network):
+        super().__init__(latent_dim, **network)
         if not 0 <= noise < math.inf:
             raise ValueError(f"noise must be a finite standard deviation of at least 0, not {noise!r}")
         self.noise = noise
@@ -208,15 +207,18 @@ class DenoisingAutoencoder(ConvAutoencoder):
         return {"total": error, "reconstruction": error}
 
 
-def build_autoencoder(name, latent_dim, seed=0):
+def build_autoencoder(name, latent_dim, seed=0, **network):
     """A new, untrained autoencoder by name, with latent codes of `latent_dim` numbers; the same seed gives the same weights.
 
-    Known are the classes of this module and of every module that has been imported, such as `src.baseline`.
+    Known are the classes of this module and of every module that has been imported, such as `src.baseline`. `network`,
+    the `width` and `depth` of ConvAutoencoder, reaches the classes whose constructor takes them.
     """
     if name not in AUTOENCODERS:
         raise ValueError(f"unknown autoencoder {name!r}: choose one of {', '.join(AUTOENCODERS)}")
+    if not {"width", "network"} & {*inspect.signature(AUTOENCODERS[name]).parameters}:
+        network = {}
     with seeded(seed):
-        return AUTOENCODERS[name](latent_dim).eval()
+        return AUTOENCODERS[name](latent_dim, **network).eval()
 
 
 def add_noise(x, std):

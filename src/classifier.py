@@ -19,7 +19,7 @@ from src.utils import check_labels, check_latents, get_device, seeded, whole_num
 
 # What was tried before these were chosen is in reports/search.csv
 MLP = TrainConfig(epochs=14, batch_size=512, learning_rate=3e-2, linear_rate=1.0, weight_decay=0.02)
-CNN = TrainConfig(epochs=6, batch_size=128, learning_rate=1e-2, linear_rate=1.0, weight_decay=0.05)
+CNN = TrainConfig(epochs=6, batch_size=128, kernel_rate=0.1, learning_rate=1e-2, linear_rate=1.0, weight_decay=0.05)
 LABEL_SMOOTHING = 0.1
 NEIGHBOURS = 40
 
@@ -46,7 +46,7 @@ class LatentClassifier(nn.Module):
 
 
 class DecoderClassifier(nn.Module):
-    """The CNN probe: a small residual network (He et al. 2016) on the image that the frozen decoder makes of a code.
+    """The CNN probe: a small residual network on the image that the frozen decoder makes of a code.
 
     Like the other probes a function of the code alone. Takes z, float32 (N, latent_dim); gives logits, float32 (N, n_classes).
     """
@@ -55,22 +55,36 @@ class DecoderClassifier(nn.Module):
         super().__init__()
         self.latent_dim = autoencoder.latent_dim
         self.autoencoder = copy.deepcopy(autoencoder).requires_grad_(False)
-        self.layers = nn.Sequential(
-            nn.PixelUnshuffle(2),  # (3, 32, 32) -> (12, 16, 16)
-            *_convolution(12, 32),
-            *_convolution(32, 64, stride=2),  # -> (64, 8, 8)
-            ResidualBlock(64),
-            *_convolution(64, 128, stride=2),  # -> (128, 4, 4)
-            ResidualBlock(128),
-            nn.AdaptiveMaxPool2d(1),
-            nn.Flatten(),
-            nn.Dropout(0.2),
-            nn.Linear(128, n_classes),
-        )
+        self.network = ResidualNetwork(n_classes)
 
     def forward(self, z):
         with torch.no_grad():
             images = self.autoencoder.decode(z)
+        return self.network(images)
+
+
+class ResidualNetwork(nn.Module):
+    """A small residual network (He et al. 2016, https://arxiv.org/abs/1512.03385).
+
+    Takes images, float (N, 3, 32, 32) in [0, 1]; gives float32 (N, outputs).
+    """
+
+    def __init__(self, outputs, width=32):
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.PixelUnshuffle(2),  # (3, 32, 32) -> (12, 16, 16)
+            *_convolution(12, width),
+            *_convolution(width, 2 * width, stride=2),  # -> (2 width, 8, 8)
+            ResidualBlock(2 * width),
+            *_convolution(2 * width, 4 * width, stride=2),  # -> (4 width, 4, 4)
+            ResidualBlock(4 * width),
+            nn.AdaptiveMaxPool2d(1),
+            nn.Flatten(),
+            nn.Dropout(0.2),
+            nn.Linear(4 * width, outputs),
+        )
+
+    def forward(self, images):
         return self.layers(4 * (images - 0.5))
 
 

@@ -41,8 +41,8 @@ def reconstruction_errors(model, images):
 def encode_views(model, images, count, seed=0):
     """Yield the latent codes of `count` views of uint8 images (N, 32, 32, 3), each float32 (N, latent_dim).
 
-    The first view is the images as they are; all the others are shifted and mirrored at random, a batch as one. Networks that
-    are trained on codes take one view an epoch: the encoder is frozen, what varies is the image that it sees.
+    The first view is the images as they are; all the others are shifted and mirrored at random. Networks that are trained
+    on codes take one view an epoch: the encoder is frozen, what varies is the image that it sees.
     """
     generator = torch.Generator().manual_seed(whole_number(seed, "seed", 0, 2**32 - 1))
     for view in range(count):
@@ -66,15 +66,17 @@ def to_batch(images, device):
     return torch.from_numpy(for_torch(images)).to(device).permute(0, 3, 1, 2).float().div_(255)
 
 
-def random_view(x, generator=None):
-    """A batch of images (N, 3, 32, 32), all shifted alike by up to 2 pixels both ways, and mirrored or not.
+def random_view(x, generator=None, shift=SHIFT):
+    """A batch of images (N, 3, 32, 32), each shifted by up to `shift` pixels both ways, and every other one mirrored, at random.
 
     Drawn from `generator`, a torch.Generator on the CPU, or from torch's own.
     """
-    down, right, mirrored = torch.randint(2 * SHIFT + 1, (3,), generator=generator).tolist()
-    padded = F.pad(x, (SHIFT,) * 4, mode="reflect")
-    shifted = padded[..., down : down + x.shape[2], right : right + x.shape[3]]
-    return shifted.flip(3) if mirrored % 2 else shifted
+    down, right = torch.randint(2 * shift + 1, (2, len(x), 1), generator=generator)
+    mirrored = torch.randint(2, (len(x), 1), generator=generator) == 1
+    rows, columns = torch.arange(x.shape[2]), torch.arange(x.shape[3])
+    rows, columns = down + rows, right + torch.where(mirrored, columns.flip(0), columns)
+    padded = F.pad(x, (shift,) * 4, mode="reflect").permute(0, 2, 3, 1)
+    return padded[torch.arange(len(x))[:, None, None], rows[:, :, None], columns[:, None]].permute(0, 3, 1, 2)
 
 
 def device_of(model):

@@ -40,8 +40,8 @@ class NestedAutoencoder(ConvAutoencoder):
     name, label, colour, marker = "nested", "nested AE", "#00857c", "P"
     latent_dims = range(1, NESTED_SIZES[-1] + 1)
 
-    def __init__(self, latent_dim):
-        super().__init__(NESTED_SIZES[-1])
+    def __init__(self, latent_dim, **network):
+        super().__init__(NESTED_SIZES[-1], **network)
         self.latent_dim = self.check_latent_dim(latent_dim)
 
     def encoder(self, x):

@@ -5,6 +5,7 @@ import sys
 import time
 from collections import defaultdict
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -28,21 +29,24 @@ from src.utils import (
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How a network is trained: AdamW under a one-cycle schedule (Smith & Topin 2018, https://arxiv.org/abs/1708.07120).
+    """How a network is trained: Muon for the kernels of its convolutions, AdamW for all else, both under a one-cycle schedule.
 
-    The defaults are the autoencoders'; what was tried before they were chosen is in `reports/search.csv`.
+    Muon: Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/; the schedule: Smith & Topin 2018,
+    https://arxiv.org/abs/1708.07120. The defaults are the autoencoders'; what was tried before they were chosen is in
+    `reports/search.csv`.
     """
 
     epochs: int = 2
     batch_size: int = 128
-    learning_rate: float = 9e-3  # the schedule's peak
+    kernel_rate: float = 0.02  # the peak of Muon's learning rate
+    learning_rate: float = 6e-3  # of AdamW's
     linear_rate: float = 1 / 30  # the linear layers' share of it: an autoencoder's have thousands of inputs
     weight_decay: float = 0.01
 
     def __post_init__(self):
         for setting in ("epochs", "batch_size"):
             object.__setattr__(self, setting, whole_number(getattr(self, setting), setting, 1))
-        for setting in ("learning_rate", "linear_rate", "weight_decay"):
+        for setting in ("kernel_rate", "learning_rate", "linear_rate", "weight_decay"):
             value = getattr(self, setting)
             if not 0 <= value < math.inf or (value == 0 and setting != "weight_decay"):
                 raise ValueError(f"{setting} must be a finite positive number, not {value!r}")
@@ -60,14 +64,14 @@ def fit(model, batches, loss, config, *, steps, after_epoch=None, checkpoint=Non
     Raises FloatingPointError, naming the epoch, where the loss stops being finite.
     """
     model.to(get_device(), memory_format=torch.channels_last)
-    optimizer, schedule = build_optimizer(model, config, config.epochs * steps)
-    parts = {"model": model, "optimizer": optimizer, "schedule": schedule}
+    optimizers, schedules = build_optimizers(model, config, config.epochs * steps)
+    parts = {"model": model} | {f"optimizer {i}": part for i, part in enumerate([*optimizers, *schedules])}
     history = _resume(checkpoint, made_by, parts)
     bar = tqdm(range(len(history) + 1, config.epochs + 1), progress, disable=not progress, file=sys.stdout)
     for epoch in bar:
         start = time.perf_counter()
         model.train()
-        terms = _train_epoch(batches(), loss, optimizer, schedule)
+        terms = _train_epoch(batches(), loss, optimizers, schedules)
         if not all(x.isfinite().all() for x in (torch.tensor(terms["total"]), *model.parameters())):
             raise FloatingPointError(
                 f"the loss is {terms['total']:.4g} in epoch {epoch}; a lower learning rate may help"
@@ -84,30 +88,55 @@ def fit(model, batches, loss, config, *, steps, after_epoch=None, checkpoint=Non
     return history
 
 
-def _train_epoch(batches, loss, optimizer, schedule):
+def _train_epoch(batches, loss, optimizers, schedules):
     """One pass over the batches; returns the mean of each term of the loss over all images."""
     sums, seen = defaultdict(float), 0
     for batch in batches:
         with mixed_precision(batch[0].device):
             terms = loss(*batch)
-        optimizer.zero_grad()
         terms["total"].backward()
-        optimizer.step()
-        schedule.step()
+        for optimizer, schedule in zip(optimizers, schedules, strict=True):
+            optimizer.step()
+            optimizer.zero_grad()
+            schedule.step()
         seen += len(batch[0])
         for term, value in terms.items():
             sums[term] += value.item() * len(batch[0])
     return {term: value / seen for term, value in sums.items()}
 
 
-def build_optimizer(model, config, steps):
-    """AdamW and its one-cycle schedule over `steps` batches; the linear layers have a rate of their own."""
-    linear = {p for layer in model.modules() if isinstance(layer, nn.Linear) for p in layer.parameters()}
+class Muon(torch.optim.Muon):
+    """torch's Muon, which takes matrices alone, for the kernels of convolutions: one row of a matrix an output channel."""
+
+    def __init__(self, kernels, **settings):
+        self.kernels = kernels
+        super().__init__([kernel.detach().permute(0, 2, 3, 1).flatten(1) for kernel in kernels], **settings)
+
+    def step(self):
+        for kernel, matrix in zip(self.kernels, self.param_groups[0]["params"], strict=True):
+            matrix.grad = None if kernel.grad is None else kernel.grad.permute(0, 2, 3, 1).flatten(1)
+        super().step()
+
+    def zero_grad(self, set_to_none=True):
+        for kernel in self.kernels:
+            kernel.grad = None
+
+
+def build_optimizers(model, config, steps):
+    """Muon for the kernels, where there are any, and AdamW for all else, and the schedule of each over `steps` batches."""
     trained = [p for p in model.parameters() if p.requires_grad]
-    groups = [{"params": [p for p in trained if (p in linear) == is_linear]} for is_linear in (False, True)]
-    rates = [config.learning_rate, config.learning_rate * config.linear_rate]
-    optimizer = torch.optim.AdamW(groups, weight_decay=config.weight_decay, fused=True)
-    return optimizer, torch.optim.lr_scheduler.OneCycleLR(optimizer, rates, total_steps=steps)
+    linear = {p for layer in model.modules() if isinstance(layer, nn.Linear) for p in layer.parameters()}
+    kernels, others = [p for p in trained if p.ndim == 4], [p for p in trained if p.ndim != 4]
+    groups = [{"params": [p for p in others if (p in linear) == is_linear]} for is_linear in (False, True)]
+    optimizers = [torch.optim.AdamW(groups, weight_decay=config.weight_decay, fused=True)]
+    rates = [[config.learning_rate, config.learning_rate * config.linear_rate]]
+    if kernels:
+        # these views share the kernels' memory, which `fit` has made channels-last
+        optimizers.append(Muon(kernels, weight_decay=config.weight_decay))
+        rates.append(config.kernel_rate)
+    steps += steps == 10  # of which torch's schedule would divide by the length of its first phase, zero
+    schedule = partial(torch.optim.lr_scheduler.OneCycleLR, total_steps=steps, pct_start=0.1, cycle_momentum=False)
+    return optimizers, [schedule(*pair) for pair in zip(optimizers, rates, strict=True)]
 
 
 def _resume(checkpoint, made_by, parts):
@@ -155,12 +184,13 @@ def train_autoencoder(model, dataset, config=TrainConfig(), seed=0, progress=Tru
 
 
 def _fit_to_images(model, dataset, config, log_dir, arguments):
-    """Train a model by its own loss, without labels."""
+    """Train a model by its own loss, without labels, on images of which half are mirrored."""
     (images, _), (validation, _) = dataset.split("train"), dataset.split("validation")
 
     def batches():
         for indices in torch.randperm(len(images)).split(config.batch_size):
-            yield (to_batch(images[indices.numpy()], get_device()),)
+            x = to_batch(images[indices.numpy()], get_device())
+            yield (torch.where(torch.rand(len(x), 1, 1, 1, device=x.device) < 0.5, x.flip(3), x),)
 
     def after_epoch(record):
         terms = {f"val_{term}": value for term, value in mean_loss(model, validation).items()}

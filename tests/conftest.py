@@ -9,7 +9,7 @@ from threadpoolctl import threadpool_limits
 
 from src.data_loader import CLASSES, SUPERCLASS_OF, SUPERCLASSES, ImageDataset, load_dataset
 from src.download import ARRAYS
-from src.study import checkpoints, sweep
+from src.study import checkpoints, experiment, sweep
 from src.study.checkpoints import COLUMNS
 from src.study.experiment import Settings
 from src.train import TrainConfig
@@ -18,7 +18,7 @@ from src.utils import DATA_DIR, ROOT
 matplotlib.use("Agg")
 
 ONCE = TrainConfig(epochs=1, batch_size=64)
-QUICK = Settings(train=ONCE, baseline=ONCE, views=2, mlp=ONCE, cnn=ONCE)
+QUICK = Settings(train=ONCE, baseline=ONCE, supervised=ONCE, features=ONCE, views=2, mlp=ONCE, cnn=ONCE)
 TIMES = ["autoencoder_seconds", "classifier_seconds"]
 
 
@@ -107,6 +107,13 @@ def results():
             row |= {"accuracy_linear": 0.41 - worse, "accuracy_mlp": 0.5 - worse, "accuracy_conv": 0.8 - worse}
             rows.append(row | {"test_mse": 0.02, "autoencoder_seconds": 0.0, "classifier_seconds": 3.0})
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+@pytest.fixture(autouse=True)
+def few_features(monkeypatch, tmp_path):
+    """Small dictionaries, which are learnt in no time, and a cache of the test's own."""
+    for name, value in {"CENTRES": 20, "COMPONENTS": 100, "LEARNT_FROM": 200, "MODELS_DIR": tmp_path}.items():
+        monkeypatch.setattr(experiment.features, name, value)
 
 
 @pytest.fixture(autouse=True, scope="session")

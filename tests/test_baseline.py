@@ -1,10 +1,11 @@
+import copy
 import itertools
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from conftest import ONCE
+from conftest import ONCE, same_weights
 
 from src.autoencoder import build_autoencoder
 from src.baseline import PRIOR_WORK
@@ -35,6 +36,24 @@ def test_fine_tuning_goes_on_from_the_same_code_with_labels(tiny):
     assert [record["epoch"] for record in history] == [1, 1] and "val_total" not in history[1]
     assert not torch.equal(first.encoder[0].weight, second.encoder[0].weight)
     assert torch.equal(first.decoder[1].weight, second.decoder[1].weight)  # which labels do not reach
+
+
+def test_a_random_start_is_trained_as_conv_is_from_its_own_initialisation(tiny):
+    model = build_autoencoder("random_start", 5)
+    before = copy.deepcopy(model.state_dict())
+    assert same_weights(before, build_autoencoder("conv", 5).state_dict())
+    model.initialise(tiny.x_train)
+    assert same_weights(model, before)
+    assert len(train_autoencoder(model, tiny, ONCE, progress=False)) == 1 and not same_weights(model, before)
+    encoder = build_autoencoder("random", 5)
+    assert train_autoencoder(encoder, tiny, ONCE, progress=False) == [] and same_weights(encoder, before)
+
+
+def test_the_supervised_encoder_has_no_decoder():
+    model, x = build_autoencoder("supervised", 5), torch.rand(2, 3, 32, 32)
+    for function, argument in ((model.decode, torch.zeros(2, 5)), (model, x), (model.loss, x)):
+        with pytest.raises(ValueError, match="the supervised encoder has no decoder"):
+            function(argument)
 
 
 def test_labels_make_a_better_code_than_chance_does(tiny):

@@ -23,7 +23,7 @@ from src.study.checkpoints import (
     results_path,
     write_rows,
 )
-from src.study.experiment import Experiment, grid
+from src.study.experiment import Experiment, Network, grid
 from src.study.sweep import run_sweep
 from src.train import train_autoencoder
 from src.utils import ROOT
@@ -43,6 +43,15 @@ def test_what_was_trained_is_loaded_by_experiment_and_by_path(study, tiny):
         assert same_weights(load_autoencoder(given), expected)
         logits = load_classifier(given)(torch.from_numpy(encode_images(expected, tiny.x_test)))
         assert torch.equal(logits.argmax(1), load_checkpoint(given)["predictions"])
+
+
+def test_a_network_of_another_size_is_loaded_as_it_was_trained(study):
+    experiment = Experiment("CIFAR10", "vae", 3, probes="linear")
+    run_sweep([experiment], n_jobs=1, settings=replace(QUICK, network=Network(width=8, depth=3)))
+    model = load_autoencoder(experiment)
+    assert same_weights(model, load_checkpoint(experiment)["state"])
+    kernels = [tuple(parameter.shape) for parameter in model.parameters() if parameter.ndim == 4]
+    assert kernels == 2 * [(8, 48, 1, 1), *3 * [(8, 8, 3, 3)], (48, 8, 1, 1)]
 
 
 def test_what_has_not_been_run_is_said(study):
@@ -95,7 +104,7 @@ def test_a_class_that_is_not_defined_any_more_is_named(study, monkeypatch):
 
 class TestOrigin:
     def origin(self, dataset, settings=QUICK, name="conv"):
-        return origin(Experiment("CIFAR10", name, 3), dataset, settings)
+        return origin(*grid(["CIFAR10"], [name], [3]), dataset, settings)
 
     def test_it_changes_with_settings_data_libraries_and_precision(self, tiny, monkeypatch):
         before = self.origin(tiny)
@@ -111,17 +120,33 @@ class TestOrigin:
             assert [key for key in before if changed[key] != before[key]] == [part]
 
     @pytest.mark.parametrize(
-        ("file", "counts"),
+        ("name", "part"),
+        [("conv", "train"), ("spatial", "baseline"), ("supervised", "supervised"), ("features", "features")],
+    )
+    def test_it_changes_with_the_settings_of_its_own_model_alone(self, tiny, name, part):
+        before, other = self.origin(tiny, name=name), replace(QUICK.train, epochs=2)
+        for setting in ("train", "baseline", "supervised", "features"):
+            assert (self.origin(tiny, replace(QUICK, **{setting: other}), name) != before) == (setting == part)
+        for change in ({"network": Network(8, 3)}, {"views": 3}, {"mlp": other}, {"cnn": other}):
+            assert self.origin(tiny, replace(QUICK, **change), name) != before
+
+    @pytest.mark.parametrize(
+        ("file", "name", "counts"),
         [
-            ("utils.py", True),
-            ("study/sweep.py", True),
-            ("study/experiment.py", True),
-            ("baseline.py", True),
-            ("predict.py", False),
-            ("report/style.py", False),
+            ("utils.py", "conv", True),
+            ("study/sweep.py", "conv", True),
+            ("baseline.py", "pca", True),
+            ("baseline.py", "conv", False),
+            ("features.py", "features_50", True),
+            ("features.py", "nested", False),
+            ("objectives.py", "nested", True),
+            ("study/experiment.py", "conv", False),
+            ("study/few_labels.py", "conv", False),
+            ("predict.py", "conv", False),
+            ("report/style.py", "conv", False),
         ],
     )
-    def test_it_changes_with_the_code_that_makes_results(self, tiny, tmp_path, monkeypatch, file, counts):
+    def test_it_changes_with_the_code_that_makes_results(self, tiny, tmp_path, monkeypatch, file, name, counts):
         shutil.copytree(ROOT / "src", tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__"))
         monkeypatch.setattr(checkpoints, "ROOT", tmp_path)
         source = (tmp_path / "src" / file).read_text()
@@ -129,7 +154,7 @@ class TestOrigin:
         for change in ("", "\n\n# a comment\n", "\nX = 1\n"):
             (tmp_path / "src" / file).write_text(source + change)
             checkpoints._code_version.cache_clear()
-            codes.append(self.origin(tiny)["code"])
+            codes.append(self.origin(tiny, name=name)["code"])
         checkpoints._code_version.cache_clear()
         assert codes[0] == codes[1] and (codes[0] != codes[2]) == counts
 

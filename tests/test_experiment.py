@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from src.autoencoder import AUTOENCODERS
 from src.study.experiment import PRESETS, Experiment, Settings, grid, study
 
 SIZES = (10, 20, 50, 100)
@@ -59,17 +60,26 @@ def test_settings_out_of_range_are_refused(views):
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_a_study_has_its_autoencoders_for_every_seed_and_its_baselines_for_one(name):
-    preset = PRESETS[name]
-    experiments = study(preset, ["CIFAR10"], ["conv", "pca"], SIZES)
-    assert len({(e.autoencoder, e.latent_dim, e.seed) for e in experiments}) == len(experiments)
-    seeds = {name: {e.seed for e in experiments if e.autoencoder == name} for name in ("conv", *preset.baselines)}
-    assert seeds["conv"] == seeds["pca"] == {*preset.seeds} and seeds["random"] == {0}
+def test_a_study_has_three_seeds_where_its_preset_repeats_and_one_elsewhere(name):
+    preset, repeated = PRESETS[name], {"conv": (10, 100), "vae": (10, 100)} if name == "full" else {}
+    experiments = study(preset, ["CIFAR10"], ["conv", "vae", "pca"], SIZES)
+    names = {"conv", "vae", *preset.features, *preset.baselines}
+    expected = {(n, size, 0) for n in names for size in SIZES if len(AUTOENCODERS[n].latent_dims) > 1}
+    expected |= {(n, AUTOENCODERS[n].latent_dims[0], 0) for n in names if len(AUTOENCODERS[n].latent_dims) == 1}
+    expected |= {(n, size, seed) for n in repeated for size in repeated[n] for seed in (1, 2)}
+    assert sorted((e.autoencoder, e.latent_dim, e.seed) for e in experiments) == sorted(expected)
     slow = {(e.autoencoder, e.seed) for e in experiments if "conv" in e.probes}
     assert slow == {(name, 0) for name in preset.conv_probe}
 
 
+def test_a_study_leaves_out_the_sizes_that_its_features_have_not():
+    experiments = study(PRESETS["full"], ["CIFAR10"], ["conv"], [100, 384])
+    sizes = {name: {e.latent_dim for e in experiments if e.autoencoder == name} for name in ("conv", "features_90")}
+    assert sizes == {"conv": {100, 384}, "features_90": {100}}
+
+
 def test_the_seeds_of_a_study_can_be_chosen():
-    experiments = study(PRESETS["full"], ["CIFAR10"], iter(["conv"]), np.array([3]), seeds=np.arange(4, 6))
-    assert {e.seed for e in experiments if e.autoencoder == "conv"} == {4, 5}
-    assert {e.seed for e in experiments if e.autoencoder == "random"} == {4}
+    for seeds in (np.arange(4, 6), iter([4, 5])):
+        experiments = study(PRESETS["full"], ["CIFAR10"], iter(["conv"]), np.array([10]), seeds=seeds)
+        found = {n: {e.seed for e in experiments if e.autoencoder == n} for n in ("conv", "features", "random")}
+        assert found == {"conv": {4, 5}, "features": {4, 5}, "random": {4}}

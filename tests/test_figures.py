@@ -7,7 +7,7 @@ import pytest
 
 from src.autoencoder import build_autoencoder
 from src.baseline import PRIOR_WORK
-from src.report import classification, latent, reconstruction, style
+from src.report import classification, latent, reconstruction, style, tables
 
 NAMES = ["conv", "vae", "pca"]
 
@@ -148,3 +148,49 @@ def test_a_figure_is_saved_whole_and_closed(tmp_path, monkeypatch):
     monkeypatch.setattr(style, "REPORTS_DIR", tmp_path)
     style.show_figure(plt.figure(), "alternative text", "name", "quick")
     assert (tmp_path / "quick" / "name.png").read_bytes()[:4] == b"\x89PNG" and not plt.get_fignums()
+
+
+def test_the_front_goes_from_pixels_to_features_a_line_a_size(results):
+    half = results[results.autoencoder == "conv"].assign(autoencoder="features", test_mse=0.05, accuracy_mlp=0.7)
+    published = {"prior": PRIOR_WORK.rename(columns={"accuracy": "accuracy_mlp"}), "other": PRIOR_WORK.iloc[:0]}
+    published["other"] = published["other"].assign(accuracy_mlp=[])
+    others = ["pca", "supervised"]
+    figure = classification.front(pd.concat([results, half]), ["conv", "features"], others, published)
+    front = [line for line in figure.axes[0].lines if len(line.get_xdata()) == 2 and line.get_xdata()[-1] == 50]
+    assert [line.get_xydata()[0].round(3).tolist() for line in front] == [[18, 40], [9, 45], [3.6, 50], [1.8, 55]]
+    assert {"d = 10", "d = 100", "supervised encoder (55 %)", "prior", "PCA"} <= {*texts_of(figure.axes[0])}
+
+
+def texts_of(ax):
+    return [text.get_text() for text in ax.findobj(plt.Text)]
+
+
+def test_few_labels_are_drawn_and_tabled_with_their_deviation():
+    rows = [
+        {
+            "dataset": "CIFAR10",
+            "code": code,
+            "per_class": count,
+            "draw": draw,
+            "accuracy": 0.3 + count / 1000 + draw / 50,
+        }
+        for code in ("pca", "cnn")
+        for count in (10, 100)
+        for draw in (0, 1)
+    ]
+    figure = classification.few_labels(pd.DataFrame(rows))
+    assert np.allclose(figure.axes[0].lines[0].get_ydata(), [32, 41])
+    assert {"PCA", "CNN from scratch", "10", "100"} <= {*texts_of(figure.axes[0])}
+    table = tables.few_labels_table(pd.DataFrame(rows))
+    assert table.loc[("CIFAR10", "CNN from scratch"), 100] == "41.0 ± 1.4"
+
+
+def test_the_time_of_training_has_its_epochs_and_pcas_level(results):
+    rows = results[(results.autoencoder == "conv") & (results.dataset == "CIFAR10")]
+    rows = pd.concat([rows, rows.assign(epochs=2, autoencoder_seconds=2.0, val_mse=0.5)])
+    pca = results[(results.autoencoder == "pca") & (results.dataset == "CIFAR10")].set_index("latent_dim")
+    figure = reconstruction.training_time(rows, pca)
+    assert figure.axes[0].lines[0].get_xdata().tolist() == [2, 10]
+    assert figure.axes[0].lines[0].get_ydata() == pytest.approx([500, 18])
+    assert figure.axes[0].lines[1].get_ydata()[0] == pytest.approx(20)
+    assert {"2", "6"} <= {*texts_of(figure.axes[0])}

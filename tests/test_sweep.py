@@ -110,7 +110,7 @@ def test_stale_and_damaged_checkpoints_are_not_picked_up(study, monkeypatch, tin
         other = replace(tiny, y_train=tiny.y_train[::-1].copy())
         monkeypatch.setattr(sweep, "load_dataset", lambda name, download, sample: other)
     if change == "code":
-        monkeypatch.setattr(checkpoints, "_code_version", lambda: "another")
+        monkeypatch.setattr(checkpoints, "_code_version", lambda model: "another")
     if change == "damage":
         path.write_bytes(path.read_bytes()[:-100])
     run(PCA[:1], settings)
@@ -236,7 +236,7 @@ from own import imported
 if __name__ == "__main__":
     once = TrainConfig(epochs=1, batch_size=64)
     experiments = grid(["CIFAR10"], ["vae", "defined", "imported", "conv"], [3])[:: int(sys.argv[1])]
-    run_sweep(experiments, int(sys.argv[2]), sample=True, settings=Settings(once, once, 2, once, once))
+    run_sweep(experiments, int(sys.argv[2]), sample=True, settings=Settings(train=once, views=2, mlp=once, cnn=once))
 """
 
 

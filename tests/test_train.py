@@ -10,8 +10,8 @@ from conftest import ONCE, same_weights
 from src import encode, train
 from src.autoencoder import AUTOENCODERS, ConvAutoencoder, build_autoencoder
 from src.data_loader import ImageDataset, load_dataset
-from src.encode import reconstruction_errors
-from src.train import TrainConfig, mean_loss, train_autoencoder
+from src.encode import encode_images, reconstruction_errors, to_batch
+from src.train import Muon, TrainConfig, build_optimizers, mean_loss, train_autoencoder
 from src.utils import DATA_DIR, save_atomically
 
 TWICE = replace(ONCE, epochs=2)
@@ -40,7 +40,9 @@ def test_training_beats_its_start_on_the_images_it_saw(sample):
     assert history[-1]["val_total"] < history[0]["val_total"] + 1e-3 * abs(history[0]["val_total"])
 
 
-@pytest.mark.parametrize("name", ["conv", "vae", "denoising", "supervised", "spatial_finetuned", "nested"])
+@pytest.mark.parametrize(
+    "name", ["conv", "vae", "denoising", "supervised", "spatial_finetuned", "nested", "features_50"]
+)
 def test_the_seed_decides_the_weights_and_the_random_state_stays(name, tiny):
     torch.manual_seed(7)
     before = torch.get_rng_state(), np.random.get_state()[1].tolist(), random.getstate()
@@ -50,6 +52,18 @@ def test_the_seed_decides_the_weights_and_the_random_state_stays(name, tiny):
     torch.manual_seed(8)
     assert same_weights(first, trained(name, tiny, np.int64(0))[0])
     assert not same_weights(first, trained(name, tiny, 1)[0])
+
+
+def test_every_other_image_is_mirrored_at_random(tiny, monkeypatch):
+    seen, loss = [], ConvAutoencoder.loss
+    monkeypatch.setattr(ConvAutoencoder, "loss", lambda self, x: (self.training and seen.append(x)) or loss(self, x))
+    trained("conv", tiny)
+    images = to_batch(tiny.split("train")[0], "cpu")
+    plain, mirrored = (
+        torch.stack([(torch.cat(seen) == x).all((1, 2, 3)) for x in xs]) for xs in (images, images.flip(3))
+    )
+    assert torch.equal(plain.sum(1) + mirrored.sum(1), torch.ones(len(images), dtype=torch.int64))
+    assert 0.35 < mirrored.sum() / len(images) < 0.65
 
 
 def test_labels_reach_an_encoder_only_where_its_class_says_so(tiny):
@@ -69,7 +83,8 @@ def test_a_code_in_closed_form_is_ready_at_once(name, tiny):
 def test_two_images_are_enough(name, images, tiny):
     dataset = replace(tiny, x_train=tiny.x_train[:images], y_train=tiny.y_train[:images])
     model, history = trained(name, dataset)
-    assert np.isfinite(reconstruction_errors(model, tiny.x_test)).all()
+    assert np.isfinite(encode_images(model, tiny.x_test)).all()
+    assert name == "supervised" or np.isfinite(reconstruction_errors(model, tiny.x_test)).all()
     assert all(math.isfinite(value) for record in history for value in record.values())
 
 
@@ -80,7 +95,7 @@ def test_images_that_are_all_alike_can_be_trained_on():
         assert reconstruction_errors(model, x).mean() < 0.01
 
 
-@pytest.mark.parametrize("name", ["vae", "supervised", "spatial_finetuned"])
+@pytest.mark.parametrize("name", ["vae", "supervised", "spatial_finetuned", "features_50"])
 def test_training_that_is_interrupted_goes_on_to_the_same_weights(name, tiny, tmp_path, monkeypatch):
     whole, history = trained(name, tiny, config=TWICE)
     path, saves = str(tmp_path / "state.pt"), []
@@ -150,6 +165,52 @@ def test_a_file_of_another_kind_is_refused_and_kept(tiny, tmp_path, kind):
     assert path.is_dir() or path.read_bytes() == before
 
 
+def test_muon_takes_the_kernels_and_adamw_all_else():
+    model = build_autoencoder("vae", 5)
+    (adamw, muon), schedules = build_optimizers(
+        model, TrainConfig(kernel_rate=0.3, learning_rate=0.1, linear_rate=0.5), 20
+    )
+    kernels = [parameter for parameter in model.parameters() if parameter.ndim == 4]
+    assert [id(kernel) for kernel in muon.kernels] == [id(kernel) for kernel in kernels]
+    others, linear = (group["params"] for group in adamw.param_groups)
+    assert all(parameter.ndim == 1 for parameter in others) and len(linear) == 6
+    assert len(kernels) + len(others) + len(linear) == len(list(model.parameters()))
+    peaks = [[rate["max_lr"] for rate in optimizer.param_groups] for optimizer in (adamw, muon)]
+    assert peaks == [[0.1, 0.05], [0.3]] and len(schedules) == 2
+
+
+def test_a_model_without_kernels_has_one_optimizer():
+    assert len(build_optimizers(torch.nn.Linear(3, 2), TrainConfig(), 20)[0]) == 1
+
+
+def test_muon_on_a_kernel_is_that_of_torch_on_its_matrix():
+    convolution = torch.nn.Conv2d(4, 6, 3).to(memory_format=torch.channels_last)
+    matrix = torch.nn.Parameter(convolution.weight.detach().permute(0, 2, 3, 1).reshape(6, 36).clone())
+    optimizers = Muon([convolution.weight], lr=0.1), torch.optim.Muon([matrix], lr=0.1)
+    for seed in range(3):
+        x = torch.rand(2, 4, 8, 8, generator=torch.Generator().manual_seed(seed))
+        convolution(x).square().sum().backward()
+        matrix.grad = convolution.weight.grad.permute(0, 2, 3, 1).reshape(6, 36).clone()
+        for optimizer in optimizers:
+            optimizer.step()
+            optimizer.zero_grad()
+        assert torch.equal(convolution.weight.permute(0, 2, 3, 1).reshape(6, 36), matrix)
+        assert convolution.weight.grad is None
+
+
+@pytest.mark.filterwarnings("ignore:Detected call of")
+@pytest.mark.parametrize("steps", [1, 2, 9, 10, 11, 100])
+def test_the_rates_rise_and_fall_over_any_number_of_steps(steps):
+    optimizers, schedules = build_optimizers(torch.nn.Conv2d(3, 4, 3), TrainConfig(), steps)
+    rates = [[optimizer.param_groups[0]["lr"] for optimizer in optimizers]]
+    for _ in range(steps - 1):
+        for schedule in schedules:
+            schedule.step()
+        rates.append([optimizer.param_groups[0]["lr"] for optimizer in optimizers])
+    assert np.all(np.diff(rates, axis=0)[-steps * 4 // 5 :] < 0)
+    assert steps < 100 or rates[9] == pytest.approx([6e-3, 0.02])
+
+
 def test_the_mean_loss_weighs_batches_by_their_size(tiny, monkeypatch):
     model = build_autoencoder("conv", 5)
     whole = mean_loss(model, tiny.x_test)
@@ -182,6 +243,7 @@ def test_a_loss_that_is_not_finite_stops_with_its_epoch(tiny, monkeypatch):
         {"epochs": 1.5},
         {"epochs": True},
         {"batch_size": 0},
+        {"kernel_rate": math.inf},
         {"learning_rate": 0.0},
         {"linear_rate": math.nan},
         {"weight_decay": -1},

@@ -45,6 +45,44 @@ def error_against_accuracy(results, names):
     return figure
 
 
+def front(results, shares, others, published):
+    """Accuracy of the MLP probe against test error, a line a latent size as more of its numbers go to features.
+
+    `shares` are the autoencoders along a line, from pixels alone to features alone; `others` are drawn as single points, or as
+    a level where they have no decoder. `published` maps a name to rows with `dataset`, `test_mse` and `accuracy_mlp`.
+    """
+    datasets = results.dataset.unique()
+    figure, axes = plt.subplots(1, len(datasets), figsize=(4.6 * len(datasets), 4.8), squeeze=False)
+    means = results.groupby(["dataset", "latent_dim", "autoencoder"])[["test_mse", "accuracy_mlp"]].mean() * (1000, 100)
+    for ax, dataset in zip(axes[0], datasets, strict=True):
+        sizes = results[results.autoencoder.isin(shares)].latent_dim.unique()
+        for size in sorted(sizes):
+            line = means.loc[dataset, size].reindex(shares).dropna()
+            ax.plot(line.test_mse, line.accuracy_mlp, color=colour(shares[-1]), lw=1.2, zorder=1)
+            ax.annotate(f"d = {size}", line.iloc[-1], (6, 4), textcoords="offset points", fontsize=8)
+        for name in [*shares, *others]:
+            points = means[means.index.isin([(dataset, size, name) for size in sizes])]
+            if points.test_mse.notna().any():
+                style = line_style(name, dataset) | {"ls": "", "ms": 6}
+                ax.errorbar(points.test_mse, points.accuracy_mlp, **style)
+            elif len(points):
+                top = points.accuracy_mlp.max()
+                ax.axhline(top, color=colour(name), ls=":", label=f"{label(name)} ({top:.0f} %)")
+        for marker, (name, rows) in zip("x+", published.items(), strict=True):
+            rows = rows[rows.dataset == dataset].dropna()
+            ax.plot(
+                1000 * rows.test_mse, 100 * rows.accuracy_mlp, **PRIOR | {"marker": marker, "ls": "", "label": name}
+            )
+        ax.set(xscale="log", xlabel="test MSE, pixels in [0, 1] (10$^{-3}$, log scale)", title=dataset)
+        ax.set_xticks(ticks := [1, 2, 5, 10, 20, 40], map(str, ticks))
+        ax.minorticks_off()
+        ax.margins(x=0.14)
+        ax.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2)
+    axes[0, 0].set_ylabel("test accuracy of the MLP probe (%)")
+    figure.suptitle("Image or class: codes of d numbers,\nfrom pixels alone to features alone")
+    return figure
+
+
 def accuracy(results, prior, names, levels=("pixels", "spatial", "spatial_finetuned")):
     """Test accuracy of the MLP probe against latent size, a panel a data set.
 
@@ -131,4 +169,28 @@ def confusion_matrices(confusions, title):
         ax.grid(False)
         ax.set(title=dataset, xlabel="predicted class", ylabel="true class")
     figure.suptitle(title)
+    return figure
+
+
+def few_labels(rows):
+    """Test accuracy against the number of labelled images a class, mean and deviation over draws, a panel a data set.
+
+    `rows` are those of `src.study.few_labels`; "cnn" is the network from scratch.
+    """
+    datasets = rows.dataset.unique()
+    figure, axes = plt.subplots(1, len(datasets), figsize=(4.6 * len(datasets), 4.0), squeeze=False)
+    for ax, dataset in zip(axes[0], datasets, strict=True):
+        for code in rows.code.unique():
+            chosen = rows[(rows.dataset == dataset) & (rows.code == code)].groupby("per_class").accuracy
+            style = line_style(code, dataset) | (
+                {"color": "black", "marker": "x", "label": "CNN from scratch"} if code == "cnn" else {}
+            )
+            ax.errorbar(chosen.mean().index, 100 * chosen.mean(), 100 * chosen.std(), **style)
+        counts = sorted(rows.per_class.unique())
+        ax.set(xscale="log", xlabel="labelled images of each class", title=dataset)
+        ax.set_xticks(counts, map(str, counts))
+        ax.minorticks_off()
+    axes[0, 0].set_ylabel("test accuracy (%)")
+    axes[0, 0].legend(fontsize=8)
+    figure.suptitle("A linear probe on codes, and a network\nfrom scratch, on few labelled images")
     return figure

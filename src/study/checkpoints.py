@@ -35,7 +35,16 @@ COLUMNS = (
     "kl_nats bits_per_dim active_units accuracy_linear accuracy_knn accuracy_mlp accuracy_conv "
     "top5_mlp macro_f1_mlp autoencoder_seconds classifier_seconds"
 ).split()
-NO_PART_OF_RESULTS = ("download", "latent_space", "predict", "transformer")  # modules of src that no result depends on
+PART_OF_ALL_RESULTS = (
+    "autoencoder",
+    "classifier",
+    "data_loader",
+    "encode",
+    "evaluate",
+    "train",
+    "utils",
+    "study.sweep",
+)
 
 
 class DamagedFileError(ValueError):
@@ -60,21 +69,24 @@ def origin(experiment, dataset, settings):
     Of the code only what it does counts: comments, docstrings, layout and colours may change.
     """
     precision = "bfloat16" if has_bfloat16(get_device()) else "float32"
+    model, settings = AUTOENCODERS[experiment.autoencoder], asdict(settings)
     return {
-        "settings": asdict(settings),
+        "settings": {part: settings[part] for part in (model.trained_with, "network", "views", "mlp", "cnn")},
         "data": dataset.fingerprint,
-        "code": _code_version() + _version_of_class(AUTOENCODERS[experiment.autoencoder]),
+        "code": _code_version(model) + _version_of_class(model),
         "libraries": f"torch {torch.__version__}, NumPy {np.__version__}, scikit-learn {sklearn.__version__}",
         "precision": f"{precision} on {get_device().type}",
     }
 
 
 @cache
-def _code_version():
-    files = [*(ROOT / "src").glob("*.py"), *(ROOT / "src" / "study").glob("*.py")]
+def _code_version(model):
+    """Of the modules that all results depend on, and those that define the model's class."""
+    defined_in = {part.__module__ for part in model.__mro__ if part.__module__.startswith("src.")}
     digest = hashlib.sha256()
-    for path in sorted(file for file in files if file.stem not in NO_PART_OF_RESULTS):
-        digest.update(_without_comments(path.read_text(encoding="utf-8")).encode())
+    for module in sorted(defined_in | {f"src.{name}" for name in PART_OF_ALL_RESULTS}):
+        source = (ROOT / module.replace(".", "/")).with_suffix(".py").read_text(encoding="utf-8")
+        digest.update(_without_comments(source).encode())
     return digest.hexdigest()[:16]
 
 
@@ -139,7 +151,8 @@ def load_checkpoint(experiment, folder=""):
 def load_autoencoder(experiment, folder=""):
     """The trained autoencoder of an Experiment that has been run, or of a checkpoint's path, ready for use."""
     checkpoint = load_checkpoint(experiment, folder)
-    model = build_autoencoder(checkpoint["row"]["autoencoder"], checkpoint["row"]["latent_dim"])
+    row, network = checkpoint["row"], checkpoint["origin"]["settings"]["network"]
+    model = build_autoencoder(row["autoencoder"], row["latent_dim"], **network)
     model.load_state_dict(checkpoint["state"])
     return model.eval()
 

@@ -1,9 +1,9 @@
 """What an experiment is, what all experiments of a study have in common, and the two studies: quick and full."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import product
 
-from src import baseline, objectives  # noqa: F401 (their autoencoders are known by name once they are imported)
+from src import baseline, features, objectives  # noqa: F401 (their autoencoders are known by name once they are imported)
 from src.autoencoder import AUTOENCODERS
 from src.classifier import CNN, MLP
 from src.data_loader import CLASSES
@@ -15,11 +15,24 @@ DEFAULT_PROBES = ("linear", "knn", "mlp")
 
 
 @dataclass(frozen=True)
+class Network:
+    """The size of the autoencoders' convolutions, as ConvAutoencoder takes it."""
+
+    width: int = 32
+    depth: int = 2
+
+
+@dataclass(frozen=True)
 class Settings:
     """What all experiments of a study have in common; a change of any of it makes them run again."""
 
+    network: Network = Network()
     train: TrainConfig = TrainConfig()
-    baseline: TrainConfig = TrainConfig(epochs=5, learning_rate=6e-3, linear_rate=1.0)  # of those that say so
+    baseline: TrainConfig = TrainConfig(epochs=5, linear_rate=1.0)  # of those that say so
+    supervised: TrainConfig = TrainConfig(
+        epochs=12, kernel_rate=0.1, learning_rate=1e-2, linear_rate=1.0, weight_decay=0.05
+    )
+    features: TrainConfig = TrainConfig(epochs=3)
     views: int = 8  # of each training image, for the probes that are networks
     mlp: TrainConfig = MLP
     cnn: TrainConfig = CNN
@@ -79,26 +92,49 @@ def grid(datasets, autoencoders, latent_dims, seeds=(0,), probes=DEFAULT_PROBES)
 class Preset:
     """The parts of a study that its size decides."""
 
-    seeds: tuple[int, ...]  # of the autoencoders; the baselines are run with the first
-    baselines: tuple[str, ...]
-    conv_probe: tuple[str, ...]  # the codes that the slowest probe, the CNN, is run on, with the first seed
     settings: Settings
+    baselines: tuple[str, ...]
+    features: dict  # by data set, the codes that keep features, from a half of their numbers to all
+    few_labels: dict  # how many labelled images a class, and how many draws of them
+    conv_probe: tuple[str, ...] = ()  # the codes that the slowest probe, the CNN, is run on
+    repeated: dict = field(default_factory=dict)  # the sizes, by autoencoder, that are run with three seeds
 
 
-BASELINES = ("pca", "pixels", "random", "supervised", "spatial", "spatial_finetuned")
 PRESETS = {
-    "quick": Preset((0,), ("pca", "pixels", "random"), (), Settings(views=6)),
-    "full": Preset((0, 1, 2), BASELINES, ("conv", "pca", "pixels"), Settings()),
+    "quick": Preset(
+        Settings(views=4, mlp=replace(MLP, epochs=8), features=TrainConfig(epochs=1)),
+        ("pca", "pixels", "random"),
+        {"CIFAR10": ("features",)},
+        {"counts": (10, 100), "draws": 1},
+    ),
+    "full": Preset(
+        Settings(Network(width=64, depth=6), TrainConfig(epochs=8), features=TrainConfig(epochs=2)),
+        ("pca", "pixels", "random", "supervised", "spatial", "spatial_finetuned"),
+        dict.fromkeys(CLASSES, ("features_50", "features_70", "features_90", "features")),
+        {"counts": (10, 50, 100, 500), "draws": 5},
+        conv_probe=("conv", "vae", "pca", "pixels"),
+        repeated={"conv": (10, 100), "vae": (10, 100)},
+    ),
 }
+MORE_SEEDS = (1, 2)
 
 
 def study(preset, datasets, autoencoders, latent_dims, seeds=None, probes=DEFAULT_PROBES):
-    """The experiments of a Preset: the autoencoders for every seed, its baselines for the first, without repetitions."""
-    seeds, experiments = tuple(preset.seeds if seeds is None else seeds), []
-    datasets, autoencoders, latent_dims, probes = (tuple(x) for x in (datasets, autoencoders, latent_dims, probes))
-    for name in dict.fromkeys([*autoencoders, *preset.baselines]):
-        all_probes = (*probes, *(("conv",) if name in preset.conv_probe and "conv" not in probes else ()))
-        experiments += grid(datasets, [name], latent_dims, seeds[:1], all_probes)
-        if name in autoencoders:
-            experiments += grid(datasets, [name], latent_dims, seeds[1:], probes)
+    """The experiments of a Preset, without repetitions: all autoencoders for every seed, its baselines for the first.
+
+    Where no seeds are given, it is 0, with two more at the sizes that the preset repeats.
+    """
+    latent_dims, probes, experiments = tuple(latent_dims), tuple(probes), []
+    first, *others = [0] if seeds is None else seeds
+    autoencoders = tuple(autoencoders)
+    for dataset in datasets:
+        of_features = preset.features.get(dataset, ())
+        for name in dict.fromkeys([*autoencoders, *of_features, *preset.baselines]):
+            sizes = [size for size in latent_dims if name not in of_features or size in AUTOENCODERS[name].latent_dims]
+            slow = ("conv",) if name in preset.conv_probe and "conv" not in probes else ()
+            experiments += grid([dataset], [name], sizes, [first], probes + slow)
+            if name in autoencoders or name in of_features:
+                repeated = [size for size in sizes if size in preset.repeated.get(name, ())]
+                more = (repeated, MORE_SEEDS) if seeds is None else (sizes, others)
+                experiments += grid([dataset], [name], *more, probes)
     return experiments

@@ -6,7 +6,7 @@ import warnings
 from collections import Counter
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import joblib
 import pandas as pd
@@ -168,7 +168,7 @@ def _load_learnt(experiment, folder):
 def _learn(experiment, dataset, settings, training):
     """The trained model, what is measured of its reconstruction, and what is to be kept beside the row."""
     name, start = experiment.autoencoder, time.perf_counter()
-    model = build_autoencoder(name, experiment.latent_dim, experiment.seed)
+    model = build_autoencoder(name, experiment.latent_dim, experiment.seed, **asdict(settings.network))
     config = getattr(settings, model.trained_with)
     history = train_autoencoder(model, dataset, config, experiment.seed, progress=False, checkpoint=training)
     row = experiment.key | {"is_sample": dataset.is_sample, "train_images": len(dataset.split("train")[0])}

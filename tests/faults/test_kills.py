@@ -19,7 +19,7 @@ SCRIPT = """if __name__ == "__main__":
     from src.study.sweep import run_sweep
     from src.train import TrainConfig
     once = TrainConfig(epochs=2, batch_size=256)
-    quick = Settings(TrainConfig(epochs=4), TrainConfig(epochs=1), 2, once, once)
+    quick = Settings(train=TrainConfig(epochs=4), views=2, mlp=once, cnn=once)
     run_sweep(grid(["CIFAR10"], ["vae", "conv"], [4, 3], [1]), 2, sample=True, settings=quick)
 """
 

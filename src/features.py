@@ -1,0 +1,230 @@
+"""Autoencoders that keep the class without a label: a part of their code are responses to dictionaries of image patches.
+
+The dictionaries are learnt by k-means (Coates, Lee & Ng 2011, https://proceedings.mlr.press/v15/coates11a.html; Coates & Ng 2012,
+https://doi.org/10.1007/978-3-642-35289-8_30); their responses are projected on what views of the same image agree on.
+On why: Alberti et al. 2017, https://arxiv.org/abs/1703.04332 (a lower error of the pixels makes no better code for the class) and
+Pihlgren, Sandin & Liwicki 2020, https://arxiv.org/abs/2001.03444 (a loss on features does).
+"""
+
+import sys
+from pathlib import Path
+
+import sklearn
+import torch
+import torch.nn.functional as F
+from joblib import Memory
+from scipy.linalg import eigh
+from sklearn.cluster import MiniBatchKMeans
+from torch import nn
+
+from src import encode
+from src.autoencoder import ConvAutoencoder
+from src.encode import BATCH, random_view, to_batch
+from src.utils import MODELS_DIR, fingerprint, has_bfloat16, seeded
+
+PATCH, GRID = 6, 2  # pixels and quadrants a side
+CENTRES = 800  # of each dictionary
+COMPONENTS = 1200  # principal components of the responses, among which directions are looked for
+SIZE = 100  # numbers of the longest code
+LEARNT_FROM, VIEWS = 20_000, 4  # images, and views of each, from which the projection is learnt
+SHRINKAGE = 0.1  # of the covariance within views, to its mean diagonal
+JITTER = (0.3, 1), (0.3, 1), (0.15, 3)  # how far contrast, brightness and tint of a view go; for how many channels each
+# what the results in `models/cache` depend on, beside the arguments of what made them
+SOURCE = [
+    torch.__version__,
+    sklearn.__version__,
+    *(Path(m.__file__).read_text("utf-8") for m in (encode, sys.modules[__name__])),
+]
+CACHE = 3e9  # bytes that `models/cache` may keep
+
+
+class PatchDictionary(nn.Module):
+    """How much nearer than on average each centre of a dictionary is to the patches of an image, the mean over each quadrant.
+
+    Takes images, float (N, 3, side, side) in [0, 1]; gives float32 (N, 4 CENTRES).
+    """
+
+    def __init__(self, stride):
+        super().__init__()
+        self.stride, numbers = stride, 3 * PATCH**2
+        self.register_buffer("mean", torch.zeros(numbers))
+        self.register_buffer("whitening", torch.zeros(numbers, numbers))
+        self.register_buffer("centres", torch.zeros(CENTRES, numbers))
+
+    def forward(self, x):
+        return torch.cat([self._respond(few) for few in x.split(8)])  # so few that they stay in the processor's cache
+
+    def _respond(self, x):
+        dtype = torch.bfloat16 if has_bfloat16(x.device) else torch.float32
+        white = (patches_of(x, self.stride) - self.mean).flatten(0, 1).to(dtype) @ self.whitening.to(dtype)
+        distances = (white @ (-2 * self.centres).T.to(dtype)).float()
+        distances.add_(self.centres.square().sum(1)).add_(white.float().square().sum(1, keepdim=True))
+        distances.clamp_(min=0).sqrt_()
+        nearer = torch.sub(distances.mean(1, keepdim=True), distances, out=distances).clamp_(min=0)
+        side = (x.shape[2] - PATCH) // self.stride + 1
+        return F.adaptive_avg_pool2d(nearer.unflatten(0, (len(x), side, side)).permute(0, 3, 1, 2), GRID).flatten(1)
+
+    def learn(self, x, seed):
+        """K-means of whitened patches of images `x`, forty an image."""
+        patches = patches_of(x, self.stride)
+        patches = torch.cat([image[torch.randperm(len(image))[:40]] for image in patches])
+        self.mean.copy_(patches.mean(0))
+        values, vectors = torch.linalg.eigh(patches.T.cov())
+        self.whitening.copy_(vectors @ torch.diag((values + 0.1).rsqrt()) @ vectors.T)
+        white = (patches - self.mean) @ self.whitening
+        kmeans = MiniBatchKMeans(
+            CENTRES, n_init=1, batch_size=4096, max_no_improvement=None, max_iter=20, random_state=seed
+        )
+        self.centres.copy_(torch.from_numpy(kmeans.fit(white.numpy()).cluster_centers_))
+
+
+def patches_of(x, stride):
+    """All patches of images (N, 3, side, side), their contrast made alike: (N, positions, 108)."""
+    patches = F.unfold(x, PATCH, stride=stride).transpose(1, 2)
+    patches = patches - patches.mean(2, keepdim=True)
+    return patches / (patches.square().mean(2, keepdim=True) + (10 / 255) ** 2).sqrt()
+
+
+class PatchFeatures(nn.Module):
+    """Images, float (N, 3, 32, 32) in [0, 1] -> `size` numbers of unit variance, float32 (N, size), by two dictionaries."""
+
+    def __init__(self, size):
+        super().__init__()
+        self.fine, self.coarse = PatchDictionary(stride=2), PatchDictionary(stride=1)
+        self.register_buffer("projection", torch.zeros(2 * CENTRES * GRID**2, size))
+        self.register_buffer("offset", torch.zeros(size))
+
+    def forward(self, x):
+        with torch.autocast(x.device.type, enabled=False):
+            return self.responses(x) @ self.projection - self.offset
+
+    def responses(self, x):
+        """The square roots of the responses of both dictionaries, the coarse one's to images of half the size."""
+        return torch.cat([self.fine(x), self.coarse(F.avg_pool2d(x, 2))], 1).sqrt()
+
+    def responses_to(self, images, view=lambda x: x):
+        """Yield the responses to views of uint8 images (N, 32, 32, 3), a batch at a time."""
+        for start in range(0, len(images), BATCH):
+            yield self.responses(view(to_batch(images[start : start + BATCH], "cpu")))
+
+    @torch.no_grad()
+    def learn(self, images, seed):
+        """Learn everything from uint8 images (N, 32, 32, 3): first the dictionaries, then the projection of their responses.
+
+        It takes the directions in which images differ most and views of one image least, a linear discriminant without labels:
+        generalised eigenvectors of the covariance of all views against that of the views of an image.
+        """
+        x = to_batch(images[:3_000], "cpu")
+        self.fine.learn(x, seed)
+        self.coarse.learn(F.avg_pool2d(x, 2), seed)
+        self._learn_projection(images)
+
+    def _learn_projection(self, images):
+        responses = torch.cat([*self.responses_to(images)])
+        mean, std = responses.mean(0), responses.std(0).clamp(min=1e-4)
+        responses.sub_(mean).div_(std)
+        components = torch.linalg.eigh(responses.T @ responses)[1][:, -COMPONENTS:]
+        views = [responses @ components]
+        for _ in range(VIEWS - 1):
+            views.append(torch.cat([(few - mean) / std @ components for few in self.responses_to(images, strong_view)]))
+        centre = sum(views) / VIEWS
+        within, total = (sum(x.T.cov() for x in parts) / VIEWS for parts in ([view - centre for view in views], views))
+        within += SHRINKAGE * within.diagonal().mean() * torch.eye(len(within))
+        ends = [len(total) - SIZE, len(total) - 1]
+        vectors = eigh(total.double().numpy(), within.double().numpy(), subset_by_index=ends)[1]
+        directions = components @ torch.from_numpy(vectors[:, ::-1].copy()).float()
+        directions /= (responses @ directions).std(0).clamp(min=1e-6) * std[:, None]
+        self.projection.copy_(directions)
+        self.offset.copy_(mean @ directions)
+
+
+def strong_view(x):
+    """A batch of images (N, 3, 32, 32), each shifted by up to 4 pixels, mirrored or not, with another contrast, brightness and tint."""
+    x = random_view(x, shift=4)
+    contrast, brightness, tint = ((1 + spread * (2 * torch.rand(len(x), n, 1, 1) - 1)) for spread, n in JITTER)
+    mean = x.mean((1, 2, 3), keepdim=True)
+    return (((x - mean) * contrast + mean) * brightness * tint).clamp(0, 1)
+
+
+def remembered(function, **options):
+    """A function whose results are kept in `models/cache`, and taken from there when it is called with the same arguments."""
+    return Memory(MODELS_DIR / "cache", verbose=0).cache(function, **options)
+
+
+def _learn(images, seed, source):
+    features = PatchFeatures(SIZE)
+    with seeded(seed):
+        features.learn(images, seed)
+    Memory(MODELS_DIR / "cache", verbose=0).reduce_size(CACHE)
+    return features.state_dict()
+
+
+def _project(features, key, x):
+    return features(torch.from_numpy(x).to(key[1])).cpu().numpy()
+
+
+class FeatureAutoencoder(ConvAutoencoder):
+    """A code whose numbers are features, all or a part; the rest is a convolutional autoencoder's, trained to complete them.
+
+    The features are frozen; what is trained, to minimise the mean squared error, are the other numbers and the decoder of all.
+    The features of all sizes are the first of the same 100. They are kept in `models/cache`, for all codes that share them.
+    """
+
+    name, label, colour, marker = "features", "features", "#4a1486", "h"
+    share = 1.0  # of the numbers that are features
+    latent_dims = range(1, SIZE + 1)
+    trained_with = "features"
+
+    def __init__(self, latent_dim, **network):
+        super().__init__(latent_dim, **network)
+        self.others = self.latent_dim - round(self.share * self.latent_dim)
+        self.features.requires_grad_(bool(self.others > 0))
+        self.patch_features = PatchFeatures(SIZE)
+
+    def encoder(self, x):
+        features = self._features_of(x)[:, : self.latent_dim - self.others]
+        return torch.cat([super().encoder(x)[:, : self.others], features], 1) if self.others else features
+
+    def _features_of(self, x):
+        if self.training or len(x) < BATCH:
+            return self.patch_features(x)
+        buffers = [buffer.cpu().numpy() for buffer in self.patch_features.buffers()]
+        key = fingerprint(*buffers), x.device.type, has_bfloat16(x.device), SOURCE
+        project = remembered(_project, ignore=["features"])
+        return torch.from_numpy(project(self.patch_features, key, x.detach().cpu().numpy())).to(x.device)
+
+    @torch.no_grad()
+    def initialise(self, images):
+        """Start at features that are learnt from `images`, principal components beside them, and the best linear decoder of both."""
+        learn = remembered(_learn)
+        self.patch_features.load_state_dict(learn(images[:LEARNT_FROM], torch.initial_seed() % 2**32, SOURCE))
+        super().initialise(images)
+        self.eval()
+        x = to_batch(images[:10_000], "cpu")
+        z = torch.cat([self.encode(part) * self.scale for part in x.split(BATCH)])
+        flat = F.pixel_unshuffle(x, 4).flatten(1) - self.to_image.bias
+        self.to_image.weight.copy_(torch.linalg.lstsq(z, flat).solution.T)
+
+    def start_at(self, pca, components):
+        super().start_at(pca, min(components, self.others))
+
+
+class MostlyFeatures(FeatureAutoencoder):
+    """The same with a tenth of the numbers for pixels."""
+
+    name, label, colour, marker = "features_90", "90 % features", "#7a55b5", "h"
+    share = 0.9
+
+
+class FeaturesAndPixels(FeatureAutoencoder):
+    """The same with three tenths of the numbers for pixels."""
+
+    name, label, colour, marker = "features_70", "70 % features", "#a991d4", "h"
+    share = 0.7
+
+
+class HalfFeatures(FeatureAutoencoder):
+    """The same with half of the numbers for pixels."""
+
+    name, label, colour, marker = "features_50", "50 % features", "#d0c4e8", "h"
+    share = 0.5

@@ -1,0 +1,75 @@
+"""How much of the class is read from few labelled images: by a linear probe of a code, and by a network trained from scratch."""
+
+import sys
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from tqdm import tqdm
+
+from src.classifier import LABEL_SMOOTHING, ResidualNetwork, train_linear_classifier
+from src.encode import encode_images, image_batches, random_view, to_batch
+from src.features import remembered
+from src.train import TrainConfig, fit
+from src.utils import get_device, one_thread, seeded
+
+PENALTY = 0.01  # scikit-learn's C for the linear probe
+FROM_SCRATCH = TrainConfig(
+    epochs=20, batch_size=128, kernel_rate=0.1, learning_rate=1e-2, linear_rate=1.0, weight_decay=0.05
+)
+SOURCE = Path(__file__).read_text(encoding="utf-8")  # so that what another version of this file has found is not taken
+STEPS = 30  # batches of what is called an epoch, however few the images
+
+
+def few_labels(dataset, models, counts=(10, 50, 100, 500), draws=5, n_jobs=-1):
+    """Test accuracy by number of labelled images, a row a code, count and draw, and the same for a network trained from scratch.
+
+    `models` are trained autoencoders by name; counts that a class does not have are left out. Returns the columns `dataset`, `code`, `per_class`, `draw`, `accuracy`.
+    """
+    (images, labels), (test, truth) = dataset.split("train"), dataset.split("test")
+    counts = [count for count in counts if count <= np.bincount(labels).min()]
+    job, jobs = joblib.delayed(remembered(_measure)), []
+    for name, model in models.items():
+        z, z_test = encode_images(model, images), encode_images(model, test)
+        jobs += [job(SOURCE, name, c, i, labels, z, z_test, truth) for c in counts for i in range(draws)]
+    jobs += [job(SOURCE, "cnn", c, i, labels, images, test, truth) for c in counts for i in range(draws)]
+    rows = joblib.Parallel(n_jobs, return_as="generator")(jobs)
+    return pd.DataFrame(tqdm(rows, "few labels", len(jobs), file=sys.stdout)).assign(dataset=dataset.name)
+
+
+def choose(labels, count, seed):
+    """Indices of `count` images of each class, drawn at random."""
+    draw = np.random.default_rng(seed)
+    return np.concatenate([draw.choice(np.flatnonzero(labels == c), count, replace=False) for c in np.unique(labels)])
+
+
+def _measure(source, name, count, draw, labels, inputs, test, truth):
+    chosen, how = choose(labels, count, draw), _train_network if name == "cnn" else _read_codes
+    with one_thread(), seeded(draw):
+        accuracy = how(inputs[chosen], labels[chosen], test, truth)
+    return {"code": name, "per_class": count, "draw": draw, "accuracy": accuracy}
+
+
+def _read_codes(z, labels, z_test, truth):
+    return train_linear_classifier(z, labels, PENALTY).score(z_test, truth)
+
+
+def _train_network(images, labels, test, truth):
+    """A network from scratch, on shifted and mirrored views of the labelled images."""
+    network, device = ResidualNetwork(len(np.unique(labels))), get_device()
+
+    def batches():
+        for indices in torch.randint(len(images), (STEPS, FROM_SCRATCH.batch_size)).numpy():
+            x = random_view(to_batch(images[indices], device))
+            yield x, torch.from_numpy(labels[indices]).to(device)
+
+    def loss(x, y):
+        return {"total": F.cross_entropy(network(x).float(), y, label_smoothing=LABEL_SMOOTHING)}
+
+    fit(network, batches, loss, FROM_SCRATCH, steps=STEPS)
+    with torch.no_grad():
+        predicted = torch.cat([network(x).argmax(1) for x in image_batches(network, test)])
+    return (predicted.cpu().numpy() == truth).mean()

@@ -1,0 +1,99 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from conftest import ONCE, same_weights
+
+from src import features
+from src.autoencoder import build_autoencoder
+from src.encode import encode_images, reconstruction_errors
+from src.features import PatchFeatures, strong_view
+from src.train import train_autoencoder
+from src.utils import seeded
+
+NAMES = ("features", "features_90", "features_70", "features_50")
+
+
+def start(name, latent_dim, images, seed=0):
+    model = build_autoencoder(name, latent_dim, seed)
+    with seeded(seed):
+        model.initialise(images)
+    return model
+
+
+def test_smaller_codes_are_the_first_numbers_of_the_largest(tiny):
+    z = encode_images(start("features", 100, tiny.x_train), tiny.x_test)
+    for size in (1, 7, 50):
+        assert np.array_equal(encode_images(start("features", size, tiny.x_train), tiny.x_test), z[:, :size])
+
+
+@pytest.mark.parametrize(("name", "pixels"), zip(NAMES, (0, 1, 3, 5), strict=True))
+def test_a_part_of_the_code_starts_at_the_principal_components_and_the_rest_is_features(name, pixels, tiny):
+    model, pca = start(name, 10, tiny.x_train), start("pca", 10, tiny.x_train)
+    z, scores = encode_images(model, tiny.x_test), encode_images(pca, tiny.x_test)[:, :pixels]
+    assert model.others == pixels
+    assert np.allclose(z[:, :pixels] * model.scale[:pixels].numpy(), scores, atol=1e-4)
+    expected = encode_images(start("features", 10 - pixels, tiny.x_train), tiny.x_test)
+    assert np.array_equal(z[:, pixels:], expected)
+
+
+def test_the_code_is_the_same_from_the_cache_without_it_and_image_by_image(tiny, monkeypatch):
+    calls, responses = [], PatchFeatures.responses
+    model, images = start("features_50", 10, tiny.x_train), tiny.x_train[::-1]
+    monkeypatch.setattr(PatchFeatures, "responses", lambda self, x: calls.append(len(x)) or responses(self, x))
+    z = encode_images(model, images)
+    assert np.array_equal(encode_images(model, images), z) and calls == [200]
+    one_by_one = [encode_images(model, images[i : i + 1]) for i in range(5)]
+    monkeypatch.setattr(features, "BATCH", 201)
+    assert np.allclose(encode_images(model, images), z, atol=1e-4) and calls == [200, 1, 1, 1, 1, 1, 200]
+    assert np.allclose(np.concatenate(one_by_one), z[:5], atol=1e-4)
+
+
+def test_another_seed_and_other_images_have_features_of_their_own(tiny):
+    first, same, other = (start("features", 5, tiny.x_train, seed) for seed in (0, 0, 1))
+    assert same_weights(first.patch_features, same.patch_features)
+    for model in (other, start("features", 5, tiny.x_train[:100])):
+        assert not torch.equal(model.patch_features.fine.centres, first.patch_features.fine.centres)
+        assert not np.allclose(encode_images(model, tiny.x_train), encode_images(first, tiny.x_train), atol=0.1)
+
+
+@pytest.mark.parametrize("part", ["projection", "offset", "fine.centres", "fine.whitening", "coarse.mean"])
+def test_the_cache_has_no_code_of_a_dictionary_that_was_changed(part, tiny):
+    model = start("features", 5, tiny.x_train)
+    before = encode_images(model, tiny.x_train)
+    model.patch_features.get_buffer(part).add_(0.5)
+    assert not np.allclose(encode_images(model, tiny.x_train), before, atol=1e-2)
+
+
+@pytest.mark.parametrize("name", ["features", "features_50"])
+def test_training_leaves_the_features_and_never_sees_a_label(name, tiny):
+    images, _ = tiny.split("train")
+    before, model, other = start(name, 10, images), build_autoencoder(name, 10), build_autoencoder(name, 10)
+    history = train_autoencoder(model, tiny, ONCE, progress=False)
+    train_autoencoder(other, replace(tiny, y_train=np.zeros_like(tiny.y_train)), ONCE, progress=False)
+    assert len(history) == 1 and same_weights(model, other)
+    assert same_weights(model.patch_features, before.patch_features)
+    assert not same_weights(model.refine, before.refine) and not same_weights(model.to_image, before.to_image)
+    assert same_weights(model.to_code, before.to_code) == same_weights(model.features, before.features)
+    assert same_weights(model.to_code, before.to_code) == (name == "features")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_starts_at_a_lower_error_than_the_mean_image(name, sample):
+    images = sample.x_train[:500]
+    assert reconstruction_errors(start(name, 10, images), images).mean() < (images / 255).var(0).mean()
+
+
+def test_a_strong_view_is_an_image(tiny):
+    for x in (torch.rand(50, 3, 32, 32), torch.ones(50, 3, 32, 32), torch.zeros(50, 3, 32, 32)):
+        view = strong_view(x)
+        assert view.shape == x.shape and view.min() >= 0 and view.max() <= 1
+        assert torch.equal(view, x) == (x.max() == 0)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("latent_dim", [0, 101])
+def test_a_size_that_the_code_has_not_is_refused(name, latent_dim):
+    with pytest.raises(ValueError, match=f"{name}: latent_dim must be a whole number from 1 to 100"):
+        build_autoencoder(name, latent_dim)
