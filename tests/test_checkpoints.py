@@ -265,7 +265,7 @@ class TestTable:
 def test_the_committed_table_is_whole_and_of_the_complete_data():
     table = read_results()
     assert list(table.columns) == COLUMNS and not table.is_sample.any() and (table.train_images == 45_000).all()
-    for experiment in grid(["CIFAR10", "CIFAR100"], ["conv", "vae", "pca"], [10, 20, 50, 100]):
+    for experiment in grid(["CIFAR10", "CIFAR100"], ["conv", "features", "pca"], [10, 20, 50, 100]):
         row = table[(table[list(experiment.key)] == list(experiment.key.values())).all(axis=1)]
         assert len(row) == 1 and row[["accuracy_linear", "accuracy_knn", "accuracy_mlp"]].notna().all(axis=None)
 

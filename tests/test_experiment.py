@@ -63,7 +63,7 @@ def test_settings_out_of_range_are_refused(views):
 def test_a_study_has_three_seeds_where_its_preset_repeats_and_one_elsewhere(name):
     preset, repeated = PRESETS[name], {"conv": (10, 100), "vae": (10, 100)} if name == "full" else {}
     experiments = study(preset, ["CIFAR10"], ["conv", "vae", "pca"], SIZES)
-    names = {"conv", "vae", *preset.features, *preset.baselines}
+    names = {"conv", "vae", *preset.features["CIFAR10"], *preset.baselines}
     expected = {(n, size, 0) for n in names for size in SIZES if len(AUTOENCODERS[n].latent_dims) > 1}
     expected |= {(n, AUTOENCODERS[n].latent_dims[0], 0) for n in names if len(AUTOENCODERS[n].latent_dims) == 1}
     expected |= {(n, size, seed) for n in repeated for size in repeated[n] for seed in (1, 2)}

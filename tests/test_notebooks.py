@@ -171,7 +171,7 @@ def test_its_cells_are_short_and_define_nothing(name):
 
 
 def test_the_master_notebook_is_small_enough_to_be_read_where_people_look():
-    assert len(read("master_notebook").cells) <= 45
+    assert len(read("master_notebook").cells) <= 53
     assert (ROOT / "run" / "master_notebook.ipynb").stat().st_size <= 3e6
 
 
