@@ -75,7 +75,8 @@ def run(tmp_path):
 
     def execute(name, **parameters):
         notebook = parameterize_notebook(
-            load_notebook_node(str(ROOT / "run" / f"{name}.ipynb")), {"SAMPLE": True} | parameters
+            load_notebook_node(str(ROOT / "run" / f"{name}.ipynb")),
+            {"SAMPLE": True, "N_JOBS": 1} | parameters,  # so that what is short here is short for all
         )
         if name != "data_exploration":
             notebook.cells.insert(3, nbformat.v4.new_code_cell(SHORT))
