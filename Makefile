@@ -11,7 +11,7 @@ REPORT := reports/master_notebook
 .PHONY: run study notebooks test test-all test-faults bench format clean
 
 run: .venv/installed  ## the master notebook with the quick preset, as a report to open
-	@echo "About ten minutes on the complete data, four on the sample"
+	@echo "About twelve minutes on the complete data, four on the sample"
 	$(PAPERMILL) run/master_notebook.ipynb $(REPORT).ipynb
 	$(NBCONVERT) --to html $(REPORT_LOOK) $(COALESCE) $(REPORT).ipynb
 	@echo "The report is in $(REPORT).html"
@@ -23,12 +23,16 @@ PRESET ?= quick
 # papermill writes other parameters than the notebook's own into a cell of their own, which must not stay there
 FULL := --parameters PRESET full
 STRIP := --TagRemovePreprocessor.enabled=True --TagRemovePreprocessor.remove_cell_tags=injected-parameters
+# nor what it notes of the run: its times, and the paths of the machine
+CLEAN := --ClearMetadataPreprocessor.enabled=True --ClearMetadataPreprocessor.preserve_nb_metadata_mask kernelspec \
+	--ClearMetadataPreprocessor.preserve_nb_metadata_mask language_info \
+	--ClearMetadataPreprocessor.preserve_cell_metadata_mask tags
 notebooks: .venv/installed  ## run all notebooks in place, with the preset quick or full
 	for notebook in $(NOTEBOOKS); do \
 		$(PAPERMILL) $$notebook $$notebook.out $$([ $(PRESET) = full ] && grep -q PRESET $$notebook && echo $(FULL)) \
 		&& mv $$notebook.out $$notebook || exit 1; \
 	done
-	$(NBCONVERT) --to notebook --inplace $(COALESCE) $(STRIP) $(NOTEBOOKS)
+	$(NBCONVERT) --to notebook --inplace $(COALESCE) $(STRIP) $(CLEAN) $(NOTEBOOKS)
 
 test: .venv/installed-for-tests  ## linter and the fast tests
 	$(BIN)/ruff check .
