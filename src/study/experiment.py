@@ -97,7 +97,8 @@ class Preset:
     features: dict  # by data set, the codes that keep features, from a half of their numbers to all
     few_labels: dict  # how many labelled images a class, and how many draws of them
     conv_probe: tuple[str, ...] = ()  # the codes that the slowest probe, the CNN, is run on
-    repeated: dict = field(default_factory=dict)  # the sizes, by autoencoder, that are run with three seeds
+    sizes: dict = field(default_factory=dict)  # by name, for those that are not run at all of them
+    repeated: dict = field(default_factory=dict)  # by data set and name, the sizes run with three seeds
 
 
 PRESETS = {
@@ -113,7 +114,9 @@ PRESETS = {
         dict.fromkeys(CLASSES, ("features_50", "features_70", "features_90", "features")),
         {"counts": (10, 50, 100, 500), "draws": 5},
         conv_probe=("conv", "vae", "pca", "pixels"),
-        repeated={"conv": (10, 100), "vae": (10, 100)},
+        sizes={"supervised": (10, 100)},
+        repeated={(name, "conv"): (10, 100) for name in CLASSES}
+        | {("CIFAR10", "features"): (10, 20, 50, 100), ("CIFAR100", "features_90"): (10, 20, 50, 100)},
     ),
 }
 MORE_SEEDS = (1, 2)
@@ -130,11 +133,12 @@ def study(preset, datasets, autoencoders, latent_dims, seeds=None, probes=DEFAUL
     for dataset in datasets:
         of_features = preset.features.get(dataset, ())
         for name in dict.fromkeys([*autoencoders, *of_features, *preset.baselines]):
-            sizes = [size for size in latent_dims if name not in of_features or size in AUTOENCODERS[name].latent_dims]
+            sizes = [size for size in latent_dims if size in preset.sizes.get(name, latent_dims)]
+            sizes = [size for size in sizes if name not in of_features or size in AUTOENCODERS[name].latent_dims]
             slow = ("conv",) if name in preset.conv_probe and "conv" not in probes else ()
             experiments += grid([dataset], [name], sizes, [first], probes + slow)
             if name in autoencoders or name in of_features:
-                repeated = [size for size in sizes if size in preset.repeated.get(name, ())]
+                repeated = [size for size in sizes if size in preset.repeated.get((dataset, name), ())]
                 more = (repeated, MORE_SEEDS) if seeds is None else (sizes, others)
                 experiments += grid([dataset], [name], *more, probes)
     return experiments
