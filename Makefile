@@ -5,16 +5,22 @@ NBCONVERT := $(BIN)/jupyter nbconvert
 PAPERMILL := $(BIN)/papermill --log-output --cwd run # says which cell runs, and shows the progress bars of the cells
 COALESCE := --CoalesceStreamsPreprocessor.enabled=True # keeps the last state of a progress bar, not all of them
 REPORT_LOOK := --template report --TemplateExporter.extra_template_basedirs=run
-NOTEBOOKS := $(addprefix run/,$(addsuffix .ipynb,master_notebook appendix try_your_own data_exploration))
+NOTEBOOKS := $(addprefix run/,$(addsuffix .ipynb,master_notebook appendix bytes try_your_own measure_your_own data_exploration))
 REPORT := reports/master_notebook
 
-.PHONY: run study notebooks test test-all test-faults bench format clean
+.PHONY: run demo study notebooks pretrained test test-all test-faults bench format clean
 
 run: .venv/installed  ## the master notebook with the quick preset, as a report to open
 	@echo "About twelve minutes on the complete data, four on the sample"
 	$(PAPERMILL) run/master_notebook.ipynb $(REPORT).ipynb
 	$(NBCONVERT) --to html $(REPORT_LOOK) $(COALESCE) $(REPORT).ipynb
 	@echo "The report is in $(REPORT).html"
+
+demo: .venv/installed-for-demo  ## a page to click: what a code keeps of a picture
+	$(BIN)/python run/demo.py
+
+pretrained: .venv/installed  ## the models that come with the repository, from the full study's checkpoints
+	$(BIN)/python -m src.pretrained
 
 study: PRESET = full
 study: notebooks  ## the full study: about four hours, and the outputs are kept in the notebooks
@@ -27,7 +33,7 @@ STRIP := --TagRemovePreprocessor.enabled=True --TagRemovePreprocessor.remove_cel
 CLEAN := --ClearMetadataPreprocessor.enabled=True --ClearMetadataPreprocessor.preserve_nb_metadata_mask kernelspec \
 	--ClearMetadataPreprocessor.preserve_nb_metadata_mask language_info \
 	--ClearMetadataPreprocessor.preserve_cell_metadata_mask tags
-notebooks: .venv/installed  ## run all notebooks in place, with the preset quick or full
+notebooks: .venv/installed-for-tests  ## run all notebooks in place, with the preset quick or full
 	for notebook in $(NOTEBOOKS); do \
 		$(PAPERMILL) $$notebook $$notebook.out $$([ $(PRESET) = full ] && grep -q PRESET $$notebook && echo $(FULL)) \
 		&& mv $$notebook.out $$notebook || exit 1; \
@@ -60,6 +66,10 @@ clean:  ## what a run made, but neither data nor committed results
 
 .venv/installed: requirements.txt | .venv/bin/python
 	$(BIN)/python -m pip install --quiet --requirement requirements.txt
+	touch $@
+
+.venv/installed-for-demo: run/requirements-demo.txt .venv/installed
+	$(BIN)/python -m pip install --quiet --requirement run/requirements-demo.txt
 	touch $@
 
 .venv/installed-for-tests: tests/requirements.txt .venv/installed

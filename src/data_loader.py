@@ -1,5 +1,8 @@
 """CIFAR-10 and CIFAR-100 as arrays: where they are found, what their classes are called, how they are split."""
 
+import json
+import re
+import tempfile
 import warnings
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,6 +14,8 @@ from src.download import ARCHIVES, ARRAYS, FINGERPRINT, has_arrays, place_arrays
 from src.utils import DATA_DIR, check_images, check_labels, fingerprint
 
 SAMPLE_DIR = DATA_DIR / "sample"
+CLASSES_FILE = "classes.json"  # of a data set of one's own
+OWN_NAME = re.compile(r"(?!sample$)\w[\w-]*")
 VALIDATION_SHARE = 10  # the last 1/10 of the training images: 5,000 of CIFAR's 50,000
 
 CLASSES = {  # in the order of their labels
@@ -101,20 +106,54 @@ class ImageDataset:
         return np.array(self.superclass_of)[labels], self.superclasses
 
 
+def class_names(name, data_dir=DATA_DIR):
+    """The names of a data set's classes in the order of their labels; ValueError where there is no data set of that name."""
+    if name in CLASSES:
+        return CLASSES[name]
+    path = Path(data_dir) / str(name) / CLASSES_FILE
+    if not OWN_NAME.fullmatch(str(name)) or not path.exists():
+        known = ", ".join([*CLASSES, *sorted(path.parent.name for path in Path(data_dir).glob(f"*/{CLASSES_FILE}"))])
+        raise ValueError(f"unknown data set {name!r}: choose one of {known}, or make it known with save_dataset")
+    return tuple(json.loads(path.read_text(encoding="utf-8")))
+
+
+def save_dataset(dataset, data_dir=DATA_DIR):
+    """Keep an ImageDataset of one's own in `data_dir/NAME`, where `load_dataset` and a sweep's workers find it by its name.
+
+    All or nothing. Raises ValueError for a name that is no name for a folder or is taken by another data set.
+    """
+    folder = Path(data_dir) / dataset.name
+    if dataset.name in CLASSES or not OWN_NAME.fullmatch(dataset.name):
+        raise ValueError(f"{dataset.name!r} cannot be its name; take letters, digits, - and _, but not {[*CLASSES]}")
+    if folder.exists():
+        there = load_dataset(dataset.name, data_dir) if (folder / CLASSES_FILE).exists() else None
+        if there and (there.fingerprint, there.classes) == (dataset.fingerprint, dataset.classes):
+            return
+        raise ValueError(f"{folder} has something else; delete it, or give the data set another name")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".") as temporary:
+        staging = Path(temporary) / dataset.name
+        staging.mkdir()
+        for key in ARRAYS:
+            np.save(staging / f"{key}.npy", getattr(dataset, key))
+        (staging / FINGERPRINT).write_text(dataset.fingerprint)
+        (staging / CLASSES_FILE).write_text(json.dumps(dataset.classes), encoding="utf-8")
+        staging.rename(folder)
+
+
 def load_dataset(name, data_dir=DATA_DIR, download=True, sample=False):
-    """Load "CIFAR10" or "CIFAR100" from the first source that has it, and say in `.source` which that was.
+    """Load "CIFAR10", "CIFAR100" or a data set that `save_dataset` has kept, from the first source that has it, and say in `.source` which that was.
 
     In order: the arrays in `data_dir/NAME`; the official archive or its unpacked files in `data_dir`, or, with `download`,
     the archive from the first mirror that serves it whole (both kept as arrays in `data_dir/NAME`); the sample that comes with
     the repository, with a warning. `sample=True` goes straight to the sample. Raises ValueError for an unknown name and for
     arrays that are not as they should be, DataUnavailableError where no source has the data.
     """
-    if name not in CLASSES:
-        raise ValueError(f"unknown data set {name!r}: choose one of {', '.join(CLASSES)}")
+    class_names(name, data_dir)  # raises where it is not known
     if sample:
         return _load_sample(name)
     folder = Path(data_dir) / name
-    tried = [] if has_arrays(folder) else place_arrays(name, folder, download)
+    tried = [] if has_arrays(folder) or name not in CLASSES else place_arrays(name, folder, download)
     if not tried:
         return _load_folder(name, folder)
     if (SAMPLE_DIR / f"{name}.npz").exists():
@@ -124,7 +163,7 @@ def load_dataset(name, data_dir=DATA_DIR, download=True, sample=False):
     raise DataUnavailableError(_how_to_supply(name, folder, tried))
 
 
-def load_datasets(names, sample=False):
+def load_datasets(names, download=True, sample=False):
     """Those of the data sets that can be had, by name, and a short note that says what is missing, empty where nothing is.
 
     Where a complete data set can be had, samples are left out. Raises DataUnavailableError where there is none at all.
@@ -134,7 +173,7 @@ def load_datasets(names, sample=False):
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             try:
-                datasets[name] = load_dataset(name, sample=sample)
+                datasets[name] = load_dataset(name, download=download, sample=sample)
             except DataUnavailableError as error:
                 notes.append(f"{name} is left out. {error}")
         notes += [str(warning.message) for warning in caught]
@@ -154,7 +193,8 @@ def _load_folder(name, folder):
             arrays[key] = np.load(path, mmap_mode="c", allow_pickle=False)
         except Exception as error:  # whatever a damaged file leads to
             raise ValueError(f"{path} cannot be read ({error}); without *.npy there, they are made again") from error
-    dataset = _build(name, arrays, source=f"arrays in {folder.parent.name}/{name}")
+    classes = class_names(name, folder.parent)
+    dataset = _build(name, arrays, classes=classes, source=f"arrays in {folder.parent.name}/{name}")
     written = folder / FINGERPRINT
     if written.exists() and written.read_text(errors="replace") != dataset.fingerprint:
         raise ValueError(f"arrays in {folder} are not as they were written; without *.npy there, they are made again")
@@ -170,11 +210,11 @@ def _load_sample(name):
             arrays = {key: file[key] for key in ARRAYS}
     except Exception as error:  # whatever a damaged file leads to
         raise ValueError(f"the embedded sample {path} is damaged ({error}); get it anew with the repository") from error
-    return _build(name, arrays, is_sample=True, source=f"embedded sample data/sample/{name}.npz")
+    return _build(name, arrays, classes=CLASSES[name], is_sample=True, source=f"embedded sample data/sample/{name}.npz")
 
 
 def _build(name, arrays, **what_it_is):
-    names = {"classes": CLASSES[name], "superclasses": SUPERCLASSES[name], "superclass_of": SUPERCLASS_OF[name]}
+    names = {"superclasses": SUPERCLASSES.get(name, ()), "superclass_of": SUPERCLASS_OF.get(name, ())}
     return ImageDataset(name, **arrays, **names, **what_it_is)
 
 

@@ -6,7 +6,7 @@ import time
 import numpy as np
 import torch
 
-from src.autoencoder import PIXELS, add_noise, kl_divergence
+from src.autoencoder import PIXELS, Autoencoder, add_noise, kl_divergence
 from src.classifier import (
     CNN,
     MLP,
@@ -19,7 +19,7 @@ from src.classifier import (
 )
 from src.encode import encode_views, image_batches, reconstruction_errors
 from src.train import mean_loss
-from src.utils import seeded
+from src.utils import as_bytes, check_images, check_latents, seeded
 
 ACTIVE_NATS = 0.01  # a unit whose mean divergence from the prior is above this counts as active
 MEMORY = 2e9  # bytes that the views of a code may take together; where they would take more, they are made one by one
@@ -29,6 +29,48 @@ PROBES = {  # the columns that each fills
     "mlp": ("accuracy_mlp", "top5_mlp", "macro_f1_mlp"),
     "conv": ("accuracy_conv",),
 }
+
+
+class FunctionPair(Autoencoder):
+    """Any two functions as an autoencoder: `encode`, from uint8 images (N, 32, 32, 3) to codes (N, d), and `decode` back.
+
+    `decode` gives images (N, 32, 32, 3), uint8 or float in [0, 1]; it is None where there is none. `example` are two images or
+    more, from whose codes d is seen. A ValueError says what else a function gave.
+    """
+
+    def __init__(self, encode, decode, example):
+        super(Autoencoder, self).__init__()  # whose codes may have any size
+        self.latent_dim = check_latents(encode(example), "the codes").shape[1]
+        self.functions, self.has_decoder = (encode, decode), decode is not None
+
+    def encoder(self, x):
+        with torch.autocast("cpu", enabled=False):  # a function may be torch's, too
+            z = self.functions[0]((255 * x).round().byte().permute(0, 2, 3, 1).cpu().numpy())
+        z = check_latents(z, "the codes")
+        if z.shape != (len(x), self.latent_dim):
+            raise ValueError(f"encode must give ({len(x)}, {self.latent_dim}) for {len(x)} images, not {z.shape}")
+        return torch.from_numpy(z)
+
+    def decoder(self, z):
+        with torch.autocast("cpu", enabled=False):
+            images = np.asarray(self.functions[1](z.float().cpu().numpy()))
+        check_images(as_bytes(images), "what decode gives")
+        return torch.from_numpy(images).permute(0, 3, 1, 2) / (255 if images.dtype == np.uint8 else 1)
+
+
+def evaluate(encode, decode, dataset, name="own", probes=("linear", "knn", "mlp"), seed=0, views=8, mlp=MLP, cnn=CNN):
+    """The row of the results' table of any encoder, as a dict by column, under `name`.
+
+    `encode` and `decode` are functions as FunctionPair takes them, `decode` may be None; `dataset` is an ImageDataset. The
+    encoder is taken as it is: whether it has seen the test images is for its owner to say. `probes`, `seed` and all else are
+    as in `evaluate_probes`. In a frame with other rows it stands in the same tables and figures.
+    """
+    (images, _), (test, _) = dataset.split("train"), dataset.split("test")
+    model = FunctionPair(encode, decode, test[:2])
+    row = {"dataset": dataset.name, "autoencoder": name, "latent_dim": model.latent_dim, "seed": seed}
+    row |= {"is_sample": dataset.is_sample, "train_images": len(images)}
+    row |= measure_reconstruction(model, dataset) if model.has_decoder else {}
+    return row | evaluate_probes(model, dataset, probes, seed, views, mlp, cnn)[0]
 
 
 def measure_reconstruction(model, dataset):

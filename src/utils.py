@@ -96,14 +96,18 @@ def set_random_state(state):
 
 
 def get_device():
-    """The CUDA device where there is one, else the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    """The CUDA device where there is one, or Apple's MPS, else the CPU."""
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 
 def has_bfloat16(device):
     """Whether the device computes in bfloat16 natively; where it is emulated, it is slower than float32."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type != "cpu":
+        return False
     if not hasattr(torch.cpu, "get_capabilities"):  # torch older than 2.11
         return False
     capabilities = torch.cpu.get_capabilities()

@@ -110,9 +110,11 @@ def results():
 
 
 @pytest.fixture(autouse=True)
-def few_features(monkeypatch, tmp_path):
+def few_features(request, monkeypatch, tmp_path):
     """Small dictionaries, which are learnt in no time, and a cache of the test's own."""
-    for name, value in {"CENTRES": 20, "COMPONENTS": 100, "LEARNT_FROM": 200, "MODELS_DIR": tmp_path}.items():
+    small = {"CENTRES": 20, "COMPONENTS": 100, "LEARNT_FROM": 200}
+    small = {} if request.node.get_closest_marker("pretrained") else small
+    for name, value in (small | {"MODELS_DIR": tmp_path}).items():
         monkeypatch.setattr(experiment.features, name, value)
 
 

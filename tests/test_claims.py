@@ -3,6 +3,7 @@
 `CLAIMS` says what the text says, with the numbers computed from `reports/results.csv`. A text whose number is in no claim fails.
 """
 
+import math
 import re
 
 import nbformat
@@ -48,6 +49,18 @@ def times(dataset, name, other, size):
     return f"{error(dataset, name, size) / error(dataset, other, size):.1f}"
 
 
+def nats(dataset, size):
+    return f"{MEANS.loc[(dataset, 'vae', size), 'kl_nats']:.0f} nats"
+
+
+def kl_bytes(dataset, size):
+    return f"{MEANS.loc[(dataset, 'vae', size), 'kl_nats'] / math.log(256):.0f} bytes"
+
+
+def bits(dataset, size):
+    return f"{MEANS.loc[(dataset, 'vae', size), 'bits_per_dim']:.2f} bits/dim"
+
+
 def prior(size):
     return f"{100 * PRIOR.accuracy[C10, size]:.1f} %"
 
@@ -83,6 +96,9 @@ def claims():
             f"has {acc(C100, 'conv', 10)} to {acc(C100, 'conv', 100)} on the autoencoder's code, "
             f"{acc(C100, 'pca', 10)} to {acc(C100, 'pca', 100)} on PCA's, {acc(C100, 'features', 10)} to "
             f"{acc(C100, 'features', 100)} on features and {acc(C100, 'pixels', 3072)} on all pixels.",
+            f"the code costs {nats(C10, 10)}, {kl_bytes(C10, 10)}, at d = 10 and {nats(C10, 100)}, "
+            f"{kl_bytes(C10, 100)}, at d =",
+            f"bound falls from {bits(C10, 10)} to {bits(C10, 100)}: what a number",
             f"on CIFAR-10 with {of_pca(C10, 'conv', 10)} of its error at d = 10 and {of_pca(C10, 'conv', 100)} at d =",
             f"probe's accuracy is {gain(C10, 'conv', 'pca', 10)} points above that on PCA's code at d = 10 "
             f"and {gain(C10, 'conv', 'pca', 100)} at d =",
@@ -95,7 +111,8 @@ def claims():
             f"{acc(C10, 'conv', 100, 'knn')} (kNN) and {acc(C10, 'conv', 100)} (MLP) to "
             f"{acc(C10, 'conv', 100, 'conv')} (CNN): the spread",
             f"prior work reports {prior(100)} with its own classifier at this size, and the MLP probe has "
-            f"{acc(C10, 'pca', 100)} on PCA's code.",
+            f"{acc(C10, 'pca', 100)} on PCA's code and {acc(C10, 'random', 100)} on that of",
+            f"is far above, {acc(C10, 'supervised', 10)} at d = 10 and {acc(C10, 'supervised', 100)} at d =",
         ],
         "appendix": [],
     }
@@ -135,12 +152,30 @@ def test_what_the_text_compares_in_words(dataset):
     assert accuracy(dataset, "conv", 50) < accuracy(dataset, "pixels", 3072) < accuracy(dataset, "conv", 100)
 
 
+@pytest.mark.parametrize("dataset", BOTH)
+def test_the_variational_autoencoder_is_where_the_convolutional_one_is(dataset):
+    for size in SIZES:
+        assert abs(error(dataset, "vae", size) / error(dataset, "conv", size) - 1) < 0.01
+        assert abs(accuracy(dataset, "vae", size) - accuracy(dataset, "conv", size)) < 1
+        assert MEANS.loc[(dataset, "vae", size), "active_units"] == size
+    bounds = [MEANS.loc[(dataset, "vae", size), "bits_per_dim"] for size in SIZES]
+    assert bounds == sorted(bounds, reverse=True) and bounds[-1] > 6  # PNG's is below
+
+
+def test_features_are_half_way_from_pixels_to_labels():
+    pixels, features, labels = (accuracy(C10, name, 100) for name in ("conv", "features", "supervised"))
+    assert 0.45 < (features - pixels) / (labels - pixels) < 0.65
+    best = [accuracy(C10, name, d) for name in ("conv", "pca", "features_90", "features_70") for d in SIZES]
+    assert max(best) < accuracy(C10, "supervised", 10)  # "far above"
+    assert all(accuracy(d, "random", s) < accuracy(d, "pca", s) - 5 for d in BOTH for s in SIZES)  # "far below"
+
+
 def test_the_readmes_tables_are_those_of_the_results():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     kept = ["conv", "pca", "features", "features_90", "features_70", "features_50"]
+    results = RESULTS[RESULTS.latent_dim.isin([*SIZES, 3072])]
     for table in (
-        tables.error_table(RESULTS[RESULTS.autoencoder.isin(kept)]),
-        tables.accuracy_table(RESULTS[RESULTS.autoencoder.isin([*kept, "pixels", "supervised"])]),
-        tables.probe_table(RESULTS, "conv"),
+        tables.error_table(results[results.autoencoder.isin(kept)]),
+        tables.accuracy_table(results[results.autoencoder.isin([*kept, "pixels", "supervised"])]),
     ):
         assert tables.as_markdown(table) in text

@@ -76,7 +76,7 @@ def test_load_datasets_leaves_out_what_cannot_be_had_and_says_so():
 
 def test_a_full_data_set_is_not_mixed_with_a_sample(monkeypatch, sample, tiny100):
     loaded = {"CIFAR10": sample, "CIFAR100": tiny100}
-    monkeypatch.setattr(data_loader, "load_dataset", lambda name, sample: loaded[name])
+    monkeypatch.setattr(data_loader, "load_dataset", lambda name, **how: loaded[name])
     assert load_datasets(["CIFAR10", "CIFAR100"])[0] == {"CIFAR100": tiny100}
 
 

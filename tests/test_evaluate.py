@@ -3,13 +3,17 @@ import math
 import random
 from dataclasses import replace
 
+import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from conftest import ONCE, QUICK, same_weights
+from sklearn.decomposition import PCA
 
 from src import evaluate
 from src.autoencoder import AUTOENCODERS, build_autoencoder
+from src.baseline import PRIOR_WORK
 from src.encode import reconstruct_images
 from src.evaluate import (
     PROBES,
@@ -19,6 +23,8 @@ from src.evaluate import (
     measure_reconstruction,
     noisy_errors,
 )
+from src.report import classification, tables
+from src.study.checkpoints import COLUMNS
 
 TEN = replace(ONCE, epochs=10, batch_size=32, learning_rate=3e-2, linear_rate=1.0)
 
@@ -119,3 +125,65 @@ def test_noise_is_on_the_input_and_the_error_against_the_clean_image(vae, tiny):
 def test_a_probe_that_is_not_known_is_refused(vae, tiny):
     with pytest.raises(ValueError, match="unknown probe 'svm': choose one of linear, knn, mlp, conv"):
         evaluate_probes(vae, tiny, ["svm"])
+
+
+@pytest.fixture
+def own_pca(tiny):
+    """A user's own PCA of ten numbers as two functions, and the study's."""
+    flat = tiny.split("train")[0].reshape(180, -1) / 255
+    pca = PCA(10, svd_solver="full").fit(flat)
+    ours = build_autoencoder("pca", 10)
+    ours.initialise(tiny.split("train")[0])
+    return (
+        lambda images: pca.transform(images.reshape(len(images), -1) / 255),
+        lambda z: pca.inverse_transform(z).clip(0, 1).reshape(-1, 32, 32, 3),
+        ours,
+    )
+
+
+def test_any_two_functions_are_measured_as_the_studys_models_are(own_pca, tiny):
+    encode, decode, ours = own_pca
+    config = replace(ONCE, epochs=4)
+    row = evaluate.evaluate(encode, decode, tiny, "my PCA", tuple(PROBES), views=2, mlp=config, cnn=ONCE)
+    expected = measure_reconstruction(ours, tiny) | evaluate_probes(ours, tiny, ["linear", "knn"], 0, 2)[0]
+    for column in ("val_mse", "test_mse", "test_psnr_db", "accuracy_linear", "accuracy_knn"):
+        assert row[column] == pytest.approx(expected[column], rel=1e-3, abs=0.02)
+    assert {*row} <= {*COLUMNS} and 0 <= row["accuracy_conv"] <= 1 and 0 <= row["accuracy_mlp"] <= 1
+    assert (row["autoencoder"], row["latent_dim"], row["dataset"]) == ("my PCA", 10, "CIFAR10")
+
+
+def test_its_row_stands_in_the_tables_and_the_figures(own_pca, tiny, results):
+    row = evaluate.evaluate(*own_pca[:2], tiny, "my PCA", probes=["mlp"], views=1, mlp=ONCE)
+    results = pd.concat([results, pd.DataFrame([row])], ignore_index=True)
+    assert ("CIFAR10", "my PCA") in tables.error_table(results).index
+    assert (
+        tables.accuracy_table(results).loc[("CIFAR10", "my PCA"), "d = 10"].strip("*")
+        == f"{100 * row['accuracy_mlp']:.1f}"
+    )
+    figure = classification.accuracy(results, PRIOR_WORK, ["conv", "my PCA"])
+    assert "my PCA" in [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    plt.close(figure)
+
+
+def test_an_encoder_alone_and_images_as_bytes_will_do(own_pca, tiny):
+    encode, decode, _ = own_pca
+    row = evaluate.evaluate(encode, None, tiny, probes=["linear", "conv"])
+    assert "test_mse" not in row and "accuracy_conv" not in row and row["accuracy_linear"] > 0
+    as_bytes = evaluate.evaluate(encode, lambda z: np.rint(255 * decode(z)).astype(np.uint8), tiny, probes=[])
+    as_floats = evaluate.evaluate(encode, decode, tiny, probes=[])
+    assert as_bytes["test_mse"] == pytest.approx(as_floats["test_mse"] + 1 / 12 / 255**2, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("encode", "decode", "message"),
+    [
+        (lambda images: images[:, 0, 0, 0], None, "2D array"),
+        (lambda images: np.full((len(images), 3), np.nan), None, "NaN"),
+        (lambda images: np.zeros((2, 3)), None, r"encode must give \(100, 3\) for 100 images, not \(2, 3\)"),
+        (lambda images: np.zeros((len(images), 3)), lambda z: np.zeros((len(z), 3, 32, 32)), r"\(N, 32, 32, 3\)"),
+        (lambda images: np.zeros((len(images), 3)), lambda z: np.full((len(z), 32, 32, 3), 2.0), r"lie in \[0, 1\]"),
+    ],
+)
+def test_functions_that_give_something_else_are_refused(encode, decode, message, tiny):
+    with pytest.raises(ValueError, match=message):
+        evaluate.evaluate(encode, decode, tiny, probes=["linear"])

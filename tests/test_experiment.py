@@ -39,7 +39,7 @@ def test_a_probe_may_be_named_alone():
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"dataset": "MNIST"}, "unknown 'MNIST': choose one of CIFAR10, CIFAR100"),
+        ({"dataset": "MNIST"}, "unknown data set 'MNIST': choose one of CIFAR10, CIFAR100"),
         ({"autoencoder": "gan"}, "unknown 'gan': choose one of conv, vae"),
         ({"latent_dim": 0}, "conv: latent_dim must be a whole number from 1 to 1024"),
         ({"autoencoder": "spatial"}, "spatial: latent_dim must be a whole number from 128 to 128"),

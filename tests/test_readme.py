@@ -1,6 +1,7 @@
 """The README's examples run as they stand, on a small data set in place of the complete one."""
 
 import re
+from functools import partial
 
 import numpy as np
 import pytest
@@ -9,7 +10,6 @@ from PIL import Image
 
 from src import data_loader
 from src.study import checkpoints, sweep
-from src.study.experiment import Experiment
 from src.utils import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -17,32 +17,41 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 @pytest.fixture
 def elsewhere(tiny, study, monkeypatch):
-    """A folder with two pictures and a trained model; the complete data set is a tiny one, and no cluster is reached."""
-    monkeypatch.setattr(data_loader, "load_dataset", lambda *args, **kwargs: tiny)
-    sweep.run_experiment(Experiment("CIFAR10", "conv", 100), "quick", settings=QUICK)
-    for name in ("holiday.jpg", "cat.png"):
-        Image.fromarray(np.zeros((40, 60, 3), np.uint8)).save(study / name)
+    """A folder with two pictures and a folder of them; the complete data set is a tiny one."""
+    kept = {function.__name__: function for function in (data_loader.load_dataset, data_loader.class_names)}
+    for function in (*kept.values(), data_loader.save_dataset):
+        monkeypatch.setattr(function, "__defaults__", (study / "data", *function.__defaults__[1:]))
+    loaded = lambda name, **how: tiny if name == "CIFAR10" else kept["load_dataset"](name, **how)  # noqa: E731
+    monkeypatch.setattr(data_loader, "load_dataset", loaded)
+    monkeypatch.setattr(sweep, "load_dataset", loaded)
+    monkeypatch.setattr(sweep, "run_sweep", partial(sweep.run_sweep, n_jobs=1, settings=QUICK))
+    names = ["holiday.jpg", "cat.png"]
+    names += [f"pictures/flowers/{kind}/{i}.png" for kind in ("rose", "tulip", "daisy") for i in range(20)]
+    for i, name in enumerate(names):
+        (study / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((40, 60, 3), 40 + 3 * i, np.uint8)).save(study / name)
     monkeypatch.chdir(study)
     assert checkpoints.MODELS_DIR == study / "models"
 
 
-def test_the_examples_run_in_their_order(elsewhere, monkeypatch):
-    distributed = pytest.importorskip("distributed")
-    swept = []
-    monkeypatch.setattr(
-        distributed,
-        "Client",
-        lambda address: distributed.LocalCluster(n_workers=0, processes=False, dashboard_address=None).get_client(),
-    )
-    monkeypatch.setattr(sweep, "run_sweep", lambda experiments, folder: swept.extend(experiments))
+@pytest.mark.pretrained
+def test_the_examples_run_in_their_order(elsewhere):
     names = {}
     blocks = re.findall(r"```python\n(.*?)```", README, re.S)
     for block in blocks:
         exec(block, names)
     assert len(blocks) == 4 and names["z"].shape == (100, 50) and len(names["history"]) == 2
-    assert names["probabilities"].shape == (2, 10)
-    assert names["search"].best_params_["autoencodertransformer__latent_dim"] in (10, 20)
-    assert len(swept) == 1024  # the cluster's run itself: tests/faults/test_cluster.py
+    assert names["probabilities"].shape == (2, 10) and names["kept"].shape == (1, 32, 32, 3)
+    assert names["results"][["dataset", "autoencoder", "latent_dim"]].to_numpy().tolist() == [
+        ["flowers", "conv", 10], ["flowers", "conv", 20], ["flowers", "pca", 10], ["flowers", "pca", 20]
+    ]  # fmt: skip
+    assert names["pipeline"].score(names["dataset"].x_test, names["dataset"].y_test) > 0.1
+
+
+def test_its_commands_are_those_of_the_makefile():
+    commands = set(re.findall(r"make ([a-z-]+)", README))
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M))
+    assert {"run", "demo", "test", "study", "bench"} <= commands <= targets
 
 
 def test_every_link_and_figure_of_the_readme_is_there():

@@ -10,8 +10,8 @@ import pytest
 from src.utils import ROOT
 
 FLOORS = (
-    "utils download data_loader autoencoder encode train classifier baseline objectives features evaluate latent_space "
-    "study.experiment study.checkpoints study.sweep study.few_labels predict transformer "
+    "utils download data_loader autoencoder encode train classifier baseline objectives features evaluate latent_space images export codec "
+    "study.experiment study.checkpoints study.sweep study.few_labels study.rates pretrained predict transformer "
     "report.style report.latent report.data report.tables report.reconstruction report.classification"
 ).split()
 MODULES = sorted(path for path in (ROOT / "src").rglob("*.py") if path.name != "__init__.py")
@@ -51,7 +51,7 @@ def test_no_import_runs_upward(path):
 
 def test_files_and_functions_are_small():
     files = list((ROOT / "src").rglob("*.py"))
-    assert len(files) <= 27 and sum(len(path.read_text().splitlines()) for path in files) <= 3700
+    assert len(files) <= 32 and sum(len(path.read_text().splitlines()) for path in files) <= 4300
     lengths = sorted(length for path in MODULES for _, length in functions(path))
     assert lengths[len(lengths) // 2] <= 10
     assert [(path.name, *f) for path in MODULES for f in functions(path) if f[1] > 40] == []

@@ -3,10 +3,12 @@ import subprocess
 import sys
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import pytest
 from conftest import QUICK, TIMES, repository, same_weights
 from filelock import FileLock
+from PIL import Image
 
 from src import train
 from src.autoencoder import AUTOENCODERS, VariationalAutoencoder
@@ -256,3 +258,38 @@ def test_results_do_not_depend_on_what_ran_before_or_beside(tmp_path, tiny):
         tables.append(pd.read_csv(copy / "reports" / "sample" / "results.csv").drop(columns=TIMES))
     pd.testing.assert_frame_equal(*tables, check_exact=True)
     assert tables[0].set_index("autoencoder").test_mse.nunique() == 4
+
+
+FOLDER = """
+import numpy as np
+from PIL import Image
+from src.data_loader import load_dataset, save_dataset
+from src.images import load_image_folder
+from src.report import classification, tables
+from src.study.experiment import Settings, grid
+from src.study.sweep import run_sweep
+from src.train import TrainConfig
+
+if __name__ == "__main__":
+    save_dataset(load_image_folder("pictures", "colours"))
+    once = TrainConfig(epochs=1, batch_size=16)
+    settings = Settings(train=once, views=2, mlp=TrainConfig(epochs=20, batch_size=16), cnn=once)
+    results = run_sweep(grid(["colours"], ["conv", "pca"], [3]), 2, settings=settings, folder="colours")
+    assert {*results.dataset} == {"colours"} and (results.accuracy_knn == 1).all()
+    assert "colours" in tables.as_markdown(tables.accuracy_table(results))
+    classification.error_against_accuracy(results, ["conv", "pca"]).savefig("figure.png")
+"""
+
+
+@pytest.mark.slow
+def test_a_folder_of_pictures_goes_through_the_sweep_with_several_workers(tmp_path, tiny):
+    copy, rng = repository(tmp_path / "copy", FOLDER, tiny), np.random.default_rng(0)
+    for channel, colour in enumerate(("red", "green", "blue")):
+        (copy / "pictures" / colour).mkdir(parents=True)
+        for number in range(60):
+            picture = rng.integers(0, 60, (40, 50, 3), dtype=np.uint8)
+            picture[..., channel] += 150
+            Image.fromarray(picture).save(copy / "pictures" / colour / f"{number}.png")
+    done = subprocess.run([sys.executable, "go.py"], capture_output=True, text=True, cwd=copy)
+    assert done.returncode == 0, done.stderr
+    assert (copy / "reports" / "colours" / "results.csv").exists() and (copy / "figure.png").exists()

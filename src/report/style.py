@@ -44,6 +44,12 @@ def save_figure(figure, name, folder=""):
         figure.savefig(path)
 
 
+def save_table(frame, name, folder=""):
+    """Save a frame as `reports/FOLDER/NAME.csv`, whole or not at all."""
+    with atomic_path(REPORTS_DIR / folder / f"{name}.csv") as path:
+        frame.to_csv(path, index=False)
+
+
 def show_figure(figure, alt, name=None, folder=""):
     """Show a figure in a notebook with its alternative text, and save it where it has a name."""
     from IPython.display import display  # here, because only notebooks need it

@@ -17,7 +17,7 @@ import torch
 
 from src.autoencoder import AUTOENCODERS, build_autoencoder
 from src.classifier import LatentClassifier
-from src.data_loader import CLASSES
+from src.data_loader import class_names
 from src.study.experiment import KEY, Experiment
 from src.utils import (
     MODELS_DIR,
@@ -163,7 +163,7 @@ def load_classifier(experiment, folder=""):
     if "classifier" not in checkpoint:
         raise ValueError(f"{experiment} was run without the MLP probe; run it with probes that have it")
     row = checkpoint["row"]
-    model = LatentClassifier(row["latent_dim"], len(CLASSES[row["dataset"]]))
+    model = LatentClassifier(row["latent_dim"], len(class_names(row["dataset"])))
     model.load_state_dict(checkpoint["classifier"])
     return model.eval()
 

@@ -6,7 +6,7 @@ from itertools import product
 from src import baseline, features, objectives  # noqa: F401 (their autoencoders are known by name once they are imported)
 from src.autoencoder import AUTOENCODERS
 from src.classifier import CNN, MLP
-from src.data_loader import CLASSES
+from src.data_loader import CLASSES, class_names
 from src.evaluate import PROBES
 from src.train import TrainConfig
 from src.utils import whole_number
@@ -56,7 +56,8 @@ class Experiment:
 
     def __post_init__(self):
         probes = (self.probes,) if isinstance(self.probes, str) else tuple(self.probes)
-        for value, known in ((self.dataset, CLASSES), (self.autoencoder, AUTOENCODERS), *((p, PROBES) for p in probes)):
+        class_names(self.dataset)  # raises where it is not known
+        for value, known in ((self.autoencoder, AUTOENCODERS), *((p, PROBES) for p in probes)):
             if value not in known:
                 raise ValueError(f"unknown {value!r}: choose one of {', '.join(known)}")
         latent_dim = AUTOENCODERS[self.autoencoder].check_latent_dim(self.latent_dim)
@@ -99,6 +100,7 @@ class Preset:
     conv_probe: tuple[str, ...] = ()  # the codes that the slowest probe, the CNN, is run on
     sizes: dict = field(default_factory=dict)  # by name, for those that are not run at all of them
     repeated: dict = field(default_factory=dict)  # by data set and name, the sizes run with three seeds
+    larger: Settings | None = None  # for the sizes beyond 100, where channels count for more than depth
 
 
 PRESETS = {
@@ -117,6 +119,7 @@ PRESETS = {
         sizes={"supervised": (10, 100)},
         repeated={(name, "conv"): (10, 100) for name in CLASSES}
         | {("CIFAR10", "features"): (10, 20, 50, 100), ("CIFAR100", "features_90"): (10, 20, 50, 100)},
+        larger=Settings(Network(width=128, depth=2), TrainConfig(epochs=12), features=TrainConfig(epochs=2)),
     ),
 }
 MORE_SEEDS = (1, 2)

@@ -98,7 +98,7 @@ def _load(name, folder):
 
 def _run_all(experiments, n_jobs, folder, settings):
     """Run experiments side by side, each a row of the table as soon as it ends; returns what went wrong with which."""
-    n_jobs = 1 if get_device().type == "cuda" else n_jobs
+    n_jobs = n_jobs if get_device().type == "cpu" else 1
     job, failures, ended = joblib.delayed(_run_or_report), [], set()
     # the classes go along, since a worker has not run the notebook that may define them; in a pair with the experiment, since
     # Dask would keep a class as an argument of its own on one worker, and lose it with that worker
