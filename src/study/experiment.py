@@ -100,7 +100,7 @@ class Preset:
     conv_probe: tuple[str, ...] = ()  # the codes that the slowest probe, the CNN, is run on
     sizes: dict = field(default_factory=dict)  # by name, for those that are not run at all of them
     repeated: dict = field(default_factory=dict)  # by data set and name, the sizes run with three seeds
-    larger: Settings | None = None  # for the sizes beyond 100, where channels count for more than depth
+    larger: Settings | None = None  # for sizes from 256 on, where channels count for more than depth
 
 
 PRESETS = {
