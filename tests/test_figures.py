@@ -161,6 +161,14 @@ def test_the_front_goes_from_pixels_to_features_a_line_a_size(results):
     assert {"d = 10", "d = 100", "supervised encoder (55 %)", "prior", "PCA"} <= {*texts_of(figure.axes[0])}
 
 
+def test_the_front_is_empty_where_the_mlp_probe_was_not_run(results):
+    published = dict.fromkeys(("prior", "other"), PRIOR_WORK.rename(columns={"accuracy": "accuracy_mlp"}))
+    figure = classification.front(
+        results.assign(accuracy_mlp=np.nan), ["conv", "features"], ["pca", "supervised"], published
+    )
+    assert not any(text.startswith("d =") for text in texts_of(figure.axes[0]))
+
+
 def texts_of(ax):
     return [text.get_text() for text in ax.findobj(plt.Text)]
 

@@ -61,7 +61,8 @@ def front(results, shares, others, published):
         for size in sorted(sizes):
             line = means.loc[dataset, size].reindex(shares).dropna()
             ax.plot(line.test_mse, line.accuracy_mlp, color=colour(shares[-1]), lw=1.2, zorder=1)
-            ax.annotate(f"d = {size}", line.iloc[-1], (6, 4), textcoords="offset points", fontsize=8)
+            for end in line.to_numpy()[-1:]:  # none where the MLP probe was not run
+                ax.annotate(f"d = {size}", end, (6, 4), textcoords="offset points", fontsize=8)
         for name in [*shares, *others]:
             points = means[means.index.isin([(dataset, size, name) for size in sizes])]
             if points.test_mse.notna().any():
