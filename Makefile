@@ -23,22 +23,18 @@ pretrained: .venv/installed  ## the models that come with the repository, from t
 	$(BIN)/python -m src.pretrained
 
 study: PRESET = full
-study: notebooks  ## the full study: about four hours, and the outputs are kept in the notebooks
+study: notebooks  ## the full study: four to five hours, and the outputs are kept in the notebooks
 
-PRESET ?= quick
-# papermill writes other parameters than the notebook's own into a cell of their own, which must not stay there
-FULL := --parameters PRESET full
-STRIP := --TagRemovePreprocessor.enabled=True --TagRemovePreprocessor.remove_cell_tags=injected-parameters
-# nor what it notes of the run: its times, and the paths of the machine
+export PRESET ?= quick
+# what papermill notes of the run, its times and the paths of the machine, must not stay in a notebook
 CLEAN := --ClearMetadataPreprocessor.enabled=True --ClearMetadataPreprocessor.preserve_nb_metadata_mask kernelspec \
 	--ClearMetadataPreprocessor.preserve_nb_metadata_mask language_info \
 	--ClearMetadataPreprocessor.preserve_cell_metadata_mask tags
 notebooks: .venv/installed-for-tests  ## run all notebooks in place, with the preset quick or full
 	for notebook in $(NOTEBOOKS); do \
-		$(PAPERMILL) $$notebook $$notebook.out $$([ $(PRESET) = full ] && grep -q PRESET $$notebook && echo $(FULL)) \
-		&& mv $$notebook.out $$notebook || exit 1; \
+		$(PAPERMILL) $$notebook $$notebook.out && mv $$notebook.out $$notebook || exit 1; \
 	done
-	$(NBCONVERT) --to notebook --inplace $(COALESCE) $(STRIP) $(CLEAN) $(NOTEBOOKS)
+	$(NBCONVERT) --to notebook --inplace $(COALESCE) $(CLEAN) $(NOTEBOOKS)
 
 test: .venv/installed-for-tests  ## linter and the fast tests
 	$(BIN)/ruff check .

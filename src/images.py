@@ -4,6 +4,8 @@ from pathlib import Path
 
 import numpy as np
 from PIL import ExifTags, Image
+from sklearn.model_selection import train_test_split
+from sklearn.utils import shuffle
 
 from src.data_loader import ImageDataset
 from src.utils import as_bytes, describe
@@ -11,32 +13,30 @@ from src.utils import as_bytes, describe
 SIZE = (32, 32)
 # what brings a photograph upright, by its EXIF orientation from 2 on
 TURNS = "FLIP_LEFT_RIGHT ROTATE_180 FLIP_TOP_BOTTOM TRANSPOSE ROTATE_270 TRANSVERSE ROTATE_90".split()
-TEST_SHARE = 5  # every fifth image of a class, where a folder has no test images of its own
+TEST_SHARE = 0.2  # of the images of each class, where a folder has no test images of its own
 
 
 def load_image_folder(folder, name=None):
     """An ImageDataset of a folder with a subfolder of pictures a class, as torchvision's ImageFolder takes it.
 
-    A folder that has `train` and `test` is split as they say; elsewhere every fifth image of a class, in the order of the file
-    names, is a test image. Pictures become 32 x 32 as by `prepare_images`. `name` is the folder's unless given.
-    Raises ValueError where there are no pictures, other classes in `test` than in `train`, or a picture that cannot be read.
+    A folder that has `train` and `test` is split as they say; elsewhere a fifth of each class, drawn at random but always the
+    same, are test images. Pictures become 32 x 32 as by `prepare_images`. `name` is the folder's unless given.
+    Raises ValueError where there are no pictures, too few of a class to be split, other classes in `test` than in `train`, or a
+    picture that cannot be read.
     """
     folder = Path(folder)
-    has_parts = all((folder / part).is_dir() for part in ("train", "test"))
-    parts = [_read_folder(folder / part) for part in (("train", "test") if has_parts else ("",))]
-    classes = parts[0][2]
-    if parts[-1][2] != classes:
-        raise ValueError(f"{folder}: the classes of test, {parts[-1][2]}, must be those of train, {classes}")
-    order = np.random.default_rng(0).permutation(len(parts[0][0]))  # the last of them are for validation
-    if has_parts:
-        x, y, x_test, y_test = parts[0][0][order], parts[0][1][order], *parts[1][:2]
+    if all((folder / part).is_dir() for part in ("train", "test")):
+        x_train, y_train, classes = _read_folder(folder / "train")
+        x_test, y_test, found = _read_folder(folder / "test")
+        if found != classes:
+            raise ValueError(f"{folder}: the classes of test, {found}, must be those of train, {classes}")
+        x_train, y_train = shuffle(x_train, y_train, random_state=0)  # the last of them are for validation
     else:
-        images, labels, _ = parts[0]
-        within = np.concatenate([np.arange(count) for count in np.bincount(labels)])  # its place in its class
-        is_test = within % TEST_SHARE == TEST_SHARE - 1
-        order = order[~is_test[order]]
-        x, y, x_test, y_test = images[order], labels[order], images[is_test], labels[is_test]
-    return ImageDataset(name or folder.resolve().name, x, y, x_test, y_test, classes, source=f"pictures in {folder}")
+        images, labels, classes = _read_folder(folder)
+        parts = train_test_split(images, labels, test_size=TEST_SHARE, stratify=labels, random_state=0)
+        x_train, x_test, y_train, y_test = parts
+    name = name or folder.resolve().name
+    return ImageDataset(name, x_train, y_train, x_test, y_test, classes, source=f"pictures in {folder}")
 
 
 def _read_folder(folder):

@@ -65,8 +65,9 @@ def load_pretrained(dataset="CIFAR10", latent_dim=100):
 
 def load_trained(experiment, folder=""):
     """The TrainedModel of an Experiment that has been run, in the study's `folder`, or of a checkpoint's path."""
-    row, models = load_checkpoint(experiment, folder)["row"], (load_autoencoder, load_classifier)
-    return TrainedModel(*(load(experiment, folder) for load in models), class_names(row["dataset"]), row)
+    row = load_checkpoint(experiment, folder)["row"]
+    autoencoder, classifier = load_autoencoder(experiment, folder), load_classifier(experiment, folder)
+    return TrainedModel(autoencoder, classifier, class_names(row["dataset"]), row)
 
 
 def save_pretrained(dataset):

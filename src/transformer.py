@@ -22,6 +22,10 @@ class AutoencoderTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
     (N, 32, 32, 3) in [0, 1]. `random_state` is an int, a RandomState or None, as everywhere in scikit-learn; the same int
     gives the same weights, bit for bit, and leaves the caller's random states as they were. A pickle of a transformer that
     was fitted on a GPU loads without one. A ValueError says what else was given.
+
+        pipeline = make_pipeline(AutoencoderTransformer("conv"), StandardScaler(), LogisticRegression())
+        search = GridSearchCV(pipeline, {"autoencodertransformer__latent_dim": [10, 20]}, cv=2)
+        search.fit(dataset.x_train[:5000], dataset.y_train[:5000])
     """
 
     def __init__(self, autoencoder="conv", *, latent_dim=50, epochs=2, random_state=0):

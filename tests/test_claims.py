@@ -7,6 +7,7 @@ import math
 import re
 
 import nbformat
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -17,9 +18,11 @@ from src.utils import ROOT
 
 RESULTS = read_results()
 MEANS = RESULTS.groupby(["dataset", "autoencoder", "latent_dim"]).mean(numeric_only=True)
+RATES = pd.read_csv(ROOT / "reports" / "rates.csv")
 FEW = pd.read_csv(ROOT / "reports" / "few_labels.csv").groupby(["dataset", "code", "per_class"]).accuracy.mean()
 PRIOR = PRIOR_WORK.set_index(["dataset", "latent_dim"])
 SIZES = (10, 20, 50, 100)
+NOTEBOOKS = sorted(path.stem for path in (ROOT / "run").glob("*.ipynb"))
 C10, C100 = BOTH = ("CIFAR10", "CIFAR100")
 
 
@@ -157,7 +160,7 @@ def test_the_text_says_what_the_rows_say(name, claim):
     assert flat(claim) in flat(text_of(name))
 
 
-@pytest.mark.parametrize("name", ["README", "master_notebook", "appendix", "data_exploration", "try_your_own"])
+@pytest.mark.parametrize("name", ["README", *NOTEBOOKS])
 def test_no_number_is_without_its_claim(name):
     text = flat(text_of(name))
     for claim in CLAIMS.get(name, []):
@@ -195,6 +198,35 @@ def test_features_are_half_way_from_pixels_to_labels():
     assert all(accuracy(d, "random", s) < accuracy(d, "pca", s) - 5 for d in BOTH for s in SIZES)  # "far below"
 
 
+def at_bytes(dataset, name, count, column):
+    """What each size of a code has at so many bytes an image, between the steps that were measured."""
+    rows = RATES[(RATES.dataset == dataset) & (RATES.name == name) & (RATES.step > 0)].sort_values("bytes")
+    sizes = {size: group for size, group in rows.groupby("latent_dim") if group.bytes.min() <= count}
+    return pd.Series({size: np.interp(count, group.bytes, group[column]) for size, group in sizes.items()})
+
+
+def test_the_best_size_at_a_number_of_bytes():
+    for count, best in {5: 10, 8: 20, 12: 50, 24: 100}.items():
+        assert at_bytes(C10, "conv", count, "mse").idxmin() == best
+        assert at_bytes(C10, "conv", count, "accuracy").idxmax() == best
+        assert 1.9 <= 8 * count / best <= 4  # "two to four bits per number"
+    assert at_bytes(C10, "features_50", 24, "accuracy").idxmax() == 50
+
+
+@pytest.mark.parametrize("dataset", BOTH)
+def test_no_format_has_less_error_up_to_sixty_bytes(dataset):
+    formats = RATES[(RATES.dataset == dataset) & RATES.payload.notna()]
+    assert formats.payload[formats.name == "webp"].min() >= 64
+    for file in formats[formats.payload <= 60].itertuples():
+        assert all(at_bytes(dataset, name, file.payload, "mse")[100] < file.mse for name in ("conv", "vae", "pca"))
+
+
+def test_a_code_of_a_hundred_numbers_in_forty_eight_bytes():
+    rows = RATES[(RATES.dataset == C10) & (RATES.name == "conv") & (RATES.latent_dim == 100)].set_index("step")
+    exact, coded = rows.loc[0], rows.loc[0.25]
+    assert coded.bytes <= 48 and coded.mse <= 1.05 * exact.mse and coded.accuracy >= exact.accuracy - 0.005
+
+
 def test_the_readmes_tables_are_those_of_the_results():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     kept = ["conv", "pca", "features", "features_90", "features_70", "features_50"]
@@ -202,5 +234,6 @@ def test_the_readmes_tables_are_those_of_the_results():
     for table in (
         tables.error_table(results[results.autoencoder.isin(kept)]),
         tables.accuracy_table(results[results.autoencoder.isin([*kept, "pixels", "supervised"])]),
+        tables.probe_table(results, "conv"),
     ):
         assert tables.as_markdown(table) in text

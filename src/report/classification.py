@@ -226,7 +226,7 @@ def few_labels(rows):
                 {"color": "black", "marker": "x", "label": "CNN from scratch"} if code == "cnn" else {}
             )
             ax.errorbar(chosen.mean().index, 100 * chosen.mean(), 100 * chosen.std(), **style)
-        counts = sorted(rows.per_class.unique())
+        counts = sorted(rows[rows.dataset == dataset].per_class.unique())
         ax.set(xscale="log", xlabel="labelled images of each class", title=dataset)
         ax.set_xticks(counts, map(str, counts))
         ax.minorticks_off()

@@ -100,7 +100,9 @@ class Preset:
     conv_probe: tuple[str, ...] = ()  # the codes that the slowest probe, the CNN, is run on
     sizes: dict = field(default_factory=dict)  # by name, for those that are not run at all of them
     repeated: dict = field(default_factory=dict)  # by data set and name, the sizes run with three seeds
-    larger: Settings | None = None  # for sizes from 256 on, where channels count for more than depth
+    larger: dict = field(
+        default_factory=dict
+    )  # by size, the settings of large ones: channels count for more than depth
 
 
 PRESETS = {
@@ -119,7 +121,7 @@ PRESETS = {
         sizes={"supervised": (10, 100)},
         repeated={(name, "conv"): (10, 100) for name in CLASSES}
         | {("CIFAR10", "features"): (10, 20, 50, 100), ("CIFAR100", "features_90"): (10, 20, 50, 100)},
-        larger=Settings(Network(width=128, depth=2), TrainConfig(epochs=12), features=TrainConfig(epochs=2)),
+        larger=dict.fromkeys((256, 384), Settings(Network(width=128, depth=2), TrainConfig(epochs=12))),
     ),
 }
 MORE_SEEDS = (1, 2)

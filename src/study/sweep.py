@@ -42,6 +42,15 @@ def run_sweep(experiments, n_jobs=-1, sample=False, settings=Settings(), folder=
     `n_jobs` is -1 for one a core; on a GPU it is one at a time. Returns the table of all experiments, a row each, in the order
     given. Every row is in `results_path(folder)` as soon as its experiment ends. With `sample`, everything is on the embedded
     sample, and the folder "sample". Raises SweepError, naming them, where experiments failed; the others are run all the same.
+    On a cluster it runs inside joblib's own context manager; all machines see the same folder, and a failed worker is restarted:
+
+        import joblib
+        from distributed import Client
+        from src.study.experiment import grid
+        from src.study.sweep import run_sweep
+
+        with Client("scheduler-address:8786"), joblib.parallel_config(backend="dask"):
+            results = run_sweep(grid(["CIFAR10", "CIFAR100"], ["conv", "vae"], range(4, 129, 4), range(8)), folder="mine")
     """
     experiments, folder = list(dict.fromkeys(experiments)), "sample" if sample else folder
     with _alone(folder):
