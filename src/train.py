@@ -60,7 +60,7 @@ def fit(model, batches, loss, config, *, steps, after_epoch=None, checkpoint=Non
     loss by name, of which `total` is minimised. Returns the history, a dict an epoch: `epoch`, `seconds`, every term as
     `train_TERM`, and what `after_epoch(record)` returns. `progress` is the label of a progress bar, None for none.
     With `checkpoint`, a path, the state is kept there after every epoch, and training that finds one goes on from it, to the
-    same weights bit for bit; a state that was not made by the same `made_by` is a ValueError.
+    same weights bit for bit (on CUDA not for codes of features); a state that was not made by the same `made_by` is a ValueError.
     Raises FloatingPointError, naming the epoch, where the loss stops being finite.
     """
     model.to(get_device(), memory_format=torch.channels_last)

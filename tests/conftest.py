@@ -1,3 +1,4 @@
+import os
 import shutil
 
 import matplotlib
@@ -16,6 +17,8 @@ from src.train import TrainConfig
 from src.utils import DATA_DIR, ROOT
 
 matplotlib.use("Agg")
+# on the CPU results are exact, and tests compare them bit for bit; with a device named here, `-k "cuda or gpu"` tries that
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 
 ONCE = TrainConfig(epochs=1, batch_size=64)
 QUICK = Settings(train=ONCE, baseline=ONCE, supervised=ONCE, features=ONCE, views=2, mlp=ONCE, cnn=ONCE)

@@ -70,7 +70,7 @@ def test_ours_is_trained_as_the_study_does_it(bench, tiny):
 
 def test_the_recipes_take_turns(bench, small):
     small = replace(small, x_train=small.x_train[:500], y_train=small.y_train[:500])
-    points = bench.race(small, small.split("validation")[0], limit=0.01)
+    points = bench.race(small, small.split("validation")[0], limit=0.01, presets=["quick"])
     assert list(points.columns) == ["name", "images", "seconds", "error"] and set(RECIPES) < set(points.name)
     assert points.name.nunique() == 5 and list(points.name[:5]) == list(points.name.unique())
     for name, run in points.groupby("name"):

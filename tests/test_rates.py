@@ -12,7 +12,7 @@ from PIL import Image
 from src.report import classification, tables
 from src.study import sweep
 from src.study.experiment import Experiment
-from src.study.rates import CONTAINER, all_code_rates, code_rates, format_rates
+from src.study.rates import CONTAINER, all_code_rates, code_rates, format_rates, png_bits_per_dim
 
 pytest.importorskip("constriction")
 VAE = Experiment("CIFAR10", "vae", 4, probes=("mlp",))
@@ -45,6 +45,14 @@ def test_formats_without_their_containers(sample):
     for name in {*rows.name}:
         low, high = by_name.loc[(name, 0)], by_name.loc[(name, 90)]
         assert 0 < low.payload < low.bytes < high.bytes and low.mse > high.mse > 0
+
+
+def test_png_takes_little_for_a_flat_image_and_all_for_noise():
+    flat, noise = (
+        np.zeros((2, 32, 32, 3), np.uint8),
+        np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), np.uint8),
+    )
+    assert png_bits_per_dim(flat) < 0.5 and 8 < png_bits_per_dim(noise) < 8.5
 
 
 @pytest.mark.parametrize("name", CONTAINER)

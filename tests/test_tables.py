@@ -42,16 +42,27 @@ def test_the_headline_sets_the_same_probe_beside_the_same_probe(results):
 
 @pytest.mark.parametrize("keep", [["vae"], ["conv"], ["pca"], []])
 def test_what_was_not_run_is_left_out(results, keep):
-    some = results[results.autoencoder.isin(keep) & (results.latent_dim == 100)]
+    some, png = (
+        results[results.autoencoder.isin(keep) & (results.latent_dim == 100)],
+        {"CIFAR10": 5.889, "CIFAR100": 5.8},
+    )
     for table in (
         tables.error_table(some),
         tables.probe_table(some, "conv"),
         tables.difference_to_pca(some, "conv"),
-        tables.information_table(some),
+        tables.information_table(some, png),
         tables.headline({"this run": some}, "conv"),
     ):
         assert tables.as_markdown(table)
-    assert tables.as_markdown(tables.information_table(some)).startswith("| data set") == (keep == ["vae"])
+    assert tables.as_markdown(tables.information_table(some, png)).startswith("| data set") == (keep == ["vae"])
+
+
+def test_what_a_code_costs_stands_beside_png(results):
+    table = tables.information_table(results[results.autoencoder == "vae"], {"CIFAR10": 5.889, "CIFAR100": 5.8})
+    assert list(table.columns) == ["KL (nats per image)", "active units", "bound (bits/dim)", "PNG (bits/dim)"]
+    assert {*table.loc["CIFAR10", "PNG (bits/dim)"]} == {"5.89"} and {*table.loc["CIFAR100", "PNG (bits/dim)"]} == {
+        "5.80"
+    }
 
 
 def test_an_autoencoder_that_is_not_defined_here_has_its_name(results):

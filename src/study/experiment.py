@@ -100,14 +100,12 @@ class Preset:
     conv_probe: tuple[str, ...] = ()  # the codes that the slowest probe, the CNN, is run on
     sizes: dict = field(default_factory=dict)  # by name, for those that are not run at all of them
     repeated: dict = field(default_factory=dict)  # by data set and name, the sizes run with three seeds
-    larger: dict = field(
-        default_factory=dict
-    )  # by size, the settings of large ones: channels count for more than depth
+    larger: dict = field(default_factory=dict)  # by size, the settings of large ones, where channels count for more
 
 
 PRESETS = {
     "quick": Preset(
-        Settings(views=4, mlp=replace(MLP, epochs=8), features=TrainConfig(epochs=1)),
+        Settings(views=3, mlp=replace(MLP, epochs=6), features=TrainConfig(epochs=1)),
         ("pca", "pixels", "random"),
         {"CIFAR10": ("features",)},
         {"counts": (10, 100), "draws": 1},
