@@ -115,7 +115,7 @@ PRESETS = {
         ("pca", "pixels", "random", "supervised", "spatial", "spatial_finetuned"),
         dict.fromkeys(CLASSES, ("features_50", "features_70", "features_90", "features")),
         {"counts": (10, 50, 100, 500), "draws": 5},
-        conv_probe=("conv", "vae", "pca", "pixels"),
+        conv_probe=("conv", "vae", "pca", "pixels", "features"),
         sizes={"supervised": (10, 100)},
         repeated={(name, "conv"): (10, 100) for name in CLASSES}
         | {("CIFAR10", "features"): (10, 20, 50, 100), ("CIFAR100", "features_90"): (10, 20, 50, 100)},
