@@ -20,6 +20,7 @@ RESULTS = read_results()
 MEANS = RESULTS.groupby(["dataset", "autoencoder", "latent_dim"]).mean(numeric_only=True)
 RATES = pd.read_csv(ROOT / "reports" / "rates.csv")
 FEW = pd.read_csv(ROOT / "reports" / "few_labels.csv").groupby(["dataset", "code", "per_class"]).accuracy.mean()
+CUDA = pd.read_csv(ROOT / "reports" / "cuda.csv").set_index(["dataset", "autoencoder", "latent_dim"])
 PRIOR = PRIOR_WORK.set_index(["dataset", "latent_dim"])
 SIZES = (10, 20, 50, 100)
 NOTEBOOKS = sorted(path.stem for path in (ROOT / "run").glob("*.ipynb"))
@@ -86,6 +87,10 @@ def prior(size):
     return f"{100 * PRIOR.accuracy[C10, size]:.1f} %"
 
 
+def on_cuda(*where):
+    return f"{CUDA.autoencoder_seconds[where]:.0f} s"
+
+
 def text_of(name):
     if name == "README":
         return re.sub(r"^\|.*\|$|^```.*?^```", "", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.M | re.S)
@@ -108,6 +113,7 @@ def claims():
             f"{acc(C100, 'features', 100)} with features.",
             f"linear probe has {few(C10, 'features', 50)} on 100 features, {few(C10, 'pca', 50)} on PCA's "
             f"code; a network from scratch has {few(C10, 'cnn', 50)}.",
+            f"numbers trains in {on_cuda(C10, 'conv', 10)}, to the same",
             f"the error is {ours_at_theirs()} thousandths, where the strongest published autoencoders that "
             f"could be run here ([tutorial 9](https://uvadlc-notebooks.readthedocs.io), 500 epochs) have "
             f"{theirs()}.",
@@ -122,10 +128,10 @@ def claims():
             f"has {acc(C100, 'conv', 10)} to {acc(C100, 'conv', 100)} on the autoencoder's code, "
             f"{acc(C100, 'pca', 10)} to {acc(C100, 'pca', 100)} on PCA's, {acc(C100, 'features', 10)} to "
             f"{acc(C100, 'features', 100)} on features and {acc(C100, 'pixels', 3072)} on all pixels.",
+            f"on CIFAR-10 with {of_pca(C10, 'conv', 10)} of its error at d = 10 and {of_pca(C10, 'conv', 100)} at d =",
             f"the code costs {nats(C10, 10)}, {kl_bytes(C10, 10)}, at d = 10 and {nats(C10, 100)}, "
             f"{kl_bytes(C10, 100)}, at d =",
             f"bound falls from {bits(C10, 10)} to {bits(C10, 100)}: what a number",
-            f"on CIFAR-10 with {of_pca(C10, 'conv', 10)} of its error at d = 10 and {of_pca(C10, 'conv', 100)} at d =",
             f"probe's accuracy is {gain(C10, 'conv', 'pca', 10)} points above that on PCA's code at d = 10 "
             f"and {gain(C10, 'conv', 'pca', 100)} at d =",
             f"features alone have {acc(C10, 'features', 100)} at d = 100 where pixels alone have "
@@ -133,12 +139,15 @@ def claims():
             f"whose error is {times(C10, 'features', 'conv', 100)} times as large",
             f"the accuracy is {acc(C10, 'features_70', 100)}, at {of_pca(C10, 'features_70', 100)} of PCA's error.",
             f"features alone have {acc(C100, 'features', 100)} where pixels have {acc(C100, 'conv', 100)}.",
+            f"CIFAR-10 it has {few(C10, 'features', 50)} on features, {few(C10, 'pca', 50)} on PCA's code, "
+            f"and the network from scratch has {few(C10, 'cnn', 50)}.",
             f"accuracy goes from {acc(C10, 'conv', 100, 'linear')} (linear) over "
             f"{acc(C10, 'conv', 100, 'knn')} (kNN) and {acc(C10, 'conv', 100)} (MLP) to "
             f"{acc(C10, 'conv', 100, 'conv')} (CNN): the spread",
             f"prior work reports {prior(100)} with its own classifier at this size, and the MLP probe has "
             f"{acc(C10, 'pca', 100)} on PCA's code and {acc(C10, 'random', 100)} on that of",
-            f"is far above, {acc(C10, 'supervised', 10)} at d = 10 and {acc(C10, 'supervised', 100)} at d =",
+            f"probe already has {acc(C10, 'features', 100, 'linear')}, and the MLP",
+            f"above, on CIFAR-10 {acc(C10, 'supervised', 10)} at d = 10 and {acc(C10, 'supervised', 100)} at d =",
         ],
         "appendix": [
             f"numbers on 128: {ours_at_theirs()} thousandths, below the tutorial's {theirs()} at every size.",
@@ -191,11 +200,39 @@ def test_the_variational_autoencoder_is_where_the_convolutional_one_is(dataset):
 
 
 def test_features_are_half_way_from_pixels_to_labels():
+    assert all(accuracy(d, "features", s) > accuracy(d, "features", s, "conv") for d in BOTH for s in SIZES)
     pixels, features, labels = (accuracy(C10, name, 100) for name in ("conv", "features", "supervised"))
     assert 0.45 < (features - pixels) / (labels - pixels) < 0.65
     best = [accuracy(C10, name, d) for name in ("conv", "pca", "features_90", "features_70") for d in SIZES]
     assert max(best) < accuracy(C10, "supervised", 10)  # "far above"
     assert all(accuracy(d, "random", s) < accuracy(d, "pca", s) - 5 for d in BOTH for s in SIZES)  # "far below"
+
+
+def test_seeds_are_as_many_as_the_text_says():
+    three = {(name, "conv", size) for name in BOTH for size in (10, 100)}
+    three |= {(C10, "features", size) for size in SIZES} | {(C100, "features_90", size) for size in SIZES}
+    seeds = RESULTS.groupby(["dataset", "autoencoder", "latent_dim"]).seed.nunique()
+    assert {*seeds.index[seeds == 3]} == three and {*seeds} == {1, 3}
+
+
+def test_where_a_network_from_scratch_catches_up_with_few_labels():
+    assert all(FEW[C10, "features", count] > FEW[C10, "cnn", count] for count in (10, 50, 100))
+    assert FEW[C10, "features", 500] < FEW[C10, "cnn", 500]
+    assert all(FEW[C100, "features", count] > FEW[C100, "cnn", count] for count in (10, 50, 100))
+    assert all(
+        FEW[d, "features", c] > FEW[d, code, c]
+        for d in BOTH
+        for c in (10, 50, 100)
+        for code in ("pca", "conv", "pixels")
+    )
+
+
+def test_a_gpu_comes_to_the_same():
+    for where, row in CUDA.iterrows():
+        rows = RESULTS.set_index(CUDA.index.names).loc[where]
+        assert row.test_mse == pytest.approx(rows.test_mse.mean(), rel=0.005)
+        assert row.accuracy_mlp == pytest.approx(rows.accuracy_mlp.mean(), abs=0.01)
+    assert CUDA.autoencoder_seconds[C10, "conv", 100] < MEANS.autoencoder_seconds[C10, "conv", 100] / 3
 
 
 def at_bytes(dataset, name, count, column):

@@ -191,6 +191,11 @@ def test_few_labels_are_drawn_and_tabled_with_their_deviation():
     assert {"PCA", "CNN from scratch", "10", "100"} <= {*texts_of(figure.axes[0])}
     table = tables.few_labels_table(pd.DataFrame(rows))
     assert table.loc[("CIFAR10", "CNN from scratch"), 100] == "41.0 ± 1.4"
+    fewer = [
+        row | {"dataset": "CIFAR100"} for row in rows if row["per_class"] == 10
+    ]  # where a class has no hundred images
+    table = tables.as_markdown(tables.few_labels_table(pd.DataFrame(rows + fewer)))
+    assert "| CIFAR100 | PCA | 32.0 ± 1.4 |  |" in table
 
 
 def test_the_time_of_training_has_its_epochs_and_pcas_level(results):

@@ -15,7 +15,7 @@ def as_markdown(frame):
     """A frame as a table in Markdown, its index as the first columns; a line that says so where it is empty."""
     if frame.empty:
         return "*Nothing to show: the results do not have what this table is made of.*"
-    frame = frame.reset_index()
+    frame = frame.reset_index().astype(object).where(lambda cells: cells.notna(), "")
     lines = [list(map(str, frame.columns)), ["---"] * frame.shape[1], *frame.astype(str).to_numpy().tolist()]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
