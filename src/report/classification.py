@@ -72,15 +72,14 @@ def front(results, shares, others, published):
                 top = points.accuracy_mlp.max()
                 ax.axhline(top, color=colour(name), ls=":", label=f"{label(name)} ({top:.0f} %)")
         for marker, (name, rows) in zip("x+", published.items(), strict=True):
-            rows = rows[rows.dataset == dataset].dropna()
-            ax.plot(
-                1000 * rows.test_mse, 100 * rows.accuracy_mlp, **PRIOR | {"marker": marker, "ls": "", "label": name}
-            )
+            rows, style = rows[rows.dataset == dataset].dropna(), PRIOR | {"marker": marker, "ls": ""}
+            if len(rows):
+                ax.plot(1000 * rows.test_mse, 100 * rows.accuracy_mlp, **style | {"label": name})
         ax.set(xscale="log", xlabel="test MSE, pixels in [0, 1] (10$^{-3}$, log scale)", title=dataset)
         ax.set_xticks(ticks := [1, 2, 5, 10, 20, 40], map(str, ticks))
         ax.minorticks_off()
         ax.margins(x=0.14)
-        ax.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2)
+        ax.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=2)
     axes[0, 0].set_ylabel("test accuracy of the MLP probe (%)")
     figure.suptitle("Image or class: codes of d numbers,\nfrom pixels alone to features alone")
     return figure
@@ -193,13 +192,8 @@ def rates(codes, formats, results):
         for marker, (name, rows) in zip("^vx", formats[formats.dataset == dataset].groupby("name"), strict=False):
             top.plot(rows.payload, 1000 * rows.mse, color="#555555", lw=0.9, ms=4, marker=marker, label=name)
         bound = results[(results.dataset == dataset) & results.kl_nats.notna()].sort_values("latent_dim")
-        top.plot(
-            bound.kl_nats / np.log(256),
-            1000 * bound.test_mse,
-            ls=":",
-            color=colour("vae"),
-            label="variational AE's bound",
-        )
+        style = {"ls": ":", "color": colour("vae"), "label": "variational AE's bound"}
+        top.plot(bound.kl_nats / np.log(256), 1000 * bound.test_mse, **style)
         top.set(xscale="log", yscale="log", xlim=(2, 200), ylim=(1, 30), title=dataset)
         for axis, ticks in ((top.xaxis, [2, 5, 10, 20, 50, 100, 200]), (top.yaxis, [2, 5, 10, 20, 50])):
             axis.set_ticks(ticks, map(str, ticks))
@@ -220,12 +214,10 @@ def few_labels(rows):
     datasets = rows.dataset.unique()
     figure, axes = plt.subplots(1, len(datasets), figsize=(4.6 * len(datasets), 4.0), squeeze=False)
     for ax, dataset in zip(axes[0], datasets, strict=True):
-        for code in rows.code.unique():
-            chosen = rows[(rows.dataset == dataset) & (rows.code == code)].groupby("per_class").accuracy
-            style = line_style(code, dataset) | (
-                {"color": "black", "marker": "x", "label": "CNN from scratch"} if code == "cnn" else {}
-            )
-            ax.errorbar(chosen.mean().index, 100 * chosen.mean(), 100 * chosen.std(), **style)
+        for code, part in rows[rows.dataset == dataset].groupby("code", sort=False):
+            chosen = 100 * part.groupby("per_class").accuracy.agg(["mean", "std"])
+            scratch = {"color": "black", "marker": "x", "label": "CNN from scratch"} if code == "cnn" else {}
+            ax.errorbar(chosen.index, chosen["mean"], chosen["std"], **line_style(code, dataset) | scratch)
         counts = sorted(rows[rows.dataset == dataset].per_class.unique())
         ax.set(xscale="log", xlabel="labelled images of each class", title=dataset)
         ax.set_xticks(counts, map(str, counts))

@@ -99,16 +99,18 @@ class Preset:
     few_labels: dict  # how many labelled images a class, and how many draws of them
     conv_probe: tuple[str, ...] = ()  # the codes that the slowest probe, the CNN, is run on
     sizes: dict = field(default_factory=dict)  # by name, for those that are not run at all of them
+    probes: dict = field(default_factory=dict)  # by name, for those that all would take too long on
     repeated: dict = field(default_factory=dict)  # by data set and name, the sizes run with three seeds
     larger: dict = field(default_factory=dict)  # by size, the settings of large ones, where channels count for more
 
 
 PRESETS = {
     "quick": Preset(
-        Settings(views=3, mlp=replace(MLP, epochs=6), features=TrainConfig(epochs=1)),
+        Settings(views=2, mlp=replace(MLP, epochs=6), features=TrainConfig(epochs=1)),
         ("pca", "pixels", "random"),
         {"CIFAR10": ("features",)},
         {"counts": (10, 100), "draws": 1},
+        probes={"pixels": ("mlp",)},
     ),
     "full": Preset(
         Settings(Network(width=64, depth=6), TrainConfig(epochs=8), features=TrainConfig(epochs=2)),
@@ -128,20 +130,22 @@ MORE_SEEDS = (1, 2)
 def study(preset, datasets, autoencoders, latent_dims, seeds=None, probes=DEFAULT_PROBES):
     """The experiments of a Preset, without repetitions: all autoencoders for every seed, its baselines for the first.
 
-    Where no seeds are given, it is 0, with two more at the sizes that the preset repeats.
+    Where no seeds are given, it is 0, with two more at the sizes that the preset repeats. Small codes come first,
+    and features before others, so that what the features of all sizes share is learnt once.
     """
     latent_dims, probes, experiments = tuple(latent_dims), tuple(probes), []
-    first, *others = [0] if seeds is None else seeds
+    first, *others = [0] if seeds is None else [*seeds] or [None]  # which is refused by name
     autoencoders = tuple(autoencoders)
     for dataset in datasets:
         of_features = preset.features.get(dataset, ())
-        for name in dict.fromkeys([*autoencoders, *of_features, *preset.baselines]):
+        for name in dict.fromkeys([*of_features, *autoencoders, *preset.baselines]):
             sizes = [size for size in latent_dims if size in preset.sizes.get(name, latent_dims)]
             sizes = [size for size in sizes if name not in of_features or size in AUTOENCODERS[name].latent_dims]
             slow = ("conv",) if name in preset.conv_probe and "conv" not in probes else ()
-            experiments += grid([dataset], [name], sizes, [first], probes + slow)
+            fast = tuple(probe for probe in probes if probe in preset.probes.get(name, probes))
+            experiments += grid([dataset], [name], sizes, [first], fast + slow)
             if name in autoencoders or name in of_features:
                 repeated = [size for size in sizes if size in preset.repeated.get((dataset, name), ())]
                 more = (repeated, MORE_SEEDS) if seeds is None else (sizes, others)
                 experiments += grid([dataset], [name], *more, probes)
-    return experiments
+    return sorted(experiments, key=lambda experiment: experiment.latent_dim)
