@@ -127,7 +127,7 @@ def claims():
             f"an accuracy of {acc(C10, 'conv', 10)} to {acc(C10, 'conv', 100)} on its code, "
             f"{acc(C10, 'pca', 10)} to {acc(C10, 'pca', 100)} on PCA's code, {acc(C10, 'features', 10)} to "
             f"{acc(C10, 'features', 100)} on one that keeps features in place of pixels, and "
-            f"{acc(C10, 'pixels', 3072)} on all pixels, of which a CNN makes "
+            f"{acc(C10, 'pixels', 3072)} on all pixels, from which a CNN reads "
             f"{acc(C10, 'pixels', 3072, 'conv')}.",
             f"The error is {of_pca(C100, 'conv', 10)} to {of_pca(C100, 'conv', 100)} of PCA's; the MLP probe "
             f"has {acc(C100, 'conv', 10)} to {acc(C100, 'conv', 100)} on the autoencoder's code, "
