@@ -126,8 +126,12 @@ def build():
                 picture = gr.Image(type="pil", label="a picture", sources=["upload", "clipboard"], height=256)
                 examples = [enlarged(image) for image in test[:8]]
                 gr.Examples(examples, picture, label="test images of CIFAR-10", cache_examples=False)
-                step = gr.Slider(1, len(LATENT_DIMS), len(LATENT_DIMS), step=1, label=f"size of the code: d = {sizes}")
-                coarse = gr.Slider(0, len(STEPS) - 1, 0, step=1, label="bytes: from 4 a number to fewer and fewer")
+                step = gr.Slider(
+                    1, len(LATENT_DIMS), len(LATENT_DIMS), step=1, label=f"size of the code, 1 to 4: d = {sizes}"
+                )
+                coarse = gr.Slider(
+                    0, len(STEPS) - 1, 0, step=1, label="rounding of the code: 0, none, is 4 bytes a number"
+                )
                 dataset = gr.Radio([*CLASSES], value="CIFAR10", label="trained on")
             with gr.Column(scale=2):
                 kept, look = [], {"show_label": False, "buttons": [], "interactive": False}
@@ -149,4 +153,5 @@ def build():
 
 
 if __name__ == "__main__":
-    build().launch(inbrowser="--no-browser" not in sys.argv)
+    print("Stop the page with Ctrl-C")
+    build().launch(inbrowser="--no-browser" not in sys.argv, show_error=True)

@@ -180,7 +180,7 @@ def train_linear_classifier(z, y, inverse_penalty=1.0):
 def train_neighbours(z, y):
     """The kNN probe: scikit-learn's weighted vote of the 40 nearest of standardised codes `z`, float (N, d), by their angle."""
     # on the unit sphere the Euclidean distance, for which scikit-learn has its fast search, orders as the angle does
-    neighbours = KNeighborsClassifier(NEIGHBOURS, weights=inverse_square, algorithm="brute")
+    neighbours = KNeighborsClassifier(min(NEIGHBOURS, len(z)), weights=inverse_square, algorithm="brute")
     return make_pipeline(StandardScaler(), Normalizer(), neighbours).fit(*_pair(z, y))
 
 

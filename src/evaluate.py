@@ -126,7 +126,7 @@ def evaluate_probes(model, dataset, probes, seed=0, views=8, mlp=MLP, cnn=CNN):
     The two networks see another view of every image each epoch, `views` of them in turn. Returns the columns of the table
     with `classifier_seconds`, and of the MLP, where it is among the probes, the trained network and its test predictions.
     """
-    probes = tuple(probes)
+    probes = (probes,) if isinstance(probes, str) else tuple(probes)
     if unknown := [probe for probe in probes if probe not in PROBES]:
         raise ValueError(f"unknown probe {unknown[0]!r}: choose one of {', '.join(PROBES)}")
     start, row, n_classes, trained = time.perf_counter(), {}, len(dataset.classes), {}

@@ -33,6 +33,8 @@ def load_image_folder(folder, name=None):
         x_train, y_train = shuffle(x_train, y_train, random_state=0)  # the last of them are for validation
     else:
         images, labels, classes = _read_folder(folder)
+        if few := [name for name, count in zip(classes, np.bincount(labels), strict=True) if count < 2]:
+            raise ValueError(f"{folder}: {', '.join(few)} must have two pictures or more, one of them for testing")
         parts = train_test_split(images, labels, test_size=TEST_SHARE, stratify=labels, random_state=0)
         x_train, x_test, y_train, y_test = parts
     name = name or folder.resolve().name

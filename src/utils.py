@@ -35,7 +35,7 @@ def as_bytes(images):
     if images.dtype.kind != "f" or not images.size:
         return images
     if not (images.min() >= 0 and images.max() <= 1):  # written so that NaN fails too
-        raise ValueError(f"float images must lie in [0, 1], not in [{images.min():.4g}, {images.max():.4g}]")
+        raise ValueError(f"float images must lie in [0, 1], not in [{images.min():.4g}, {images.max():.4g}]; clip them")
     return np.rint(255 * images).astype(np.uint8)
 
 

@@ -125,6 +125,7 @@ def test_noise_is_on_the_input_and_the_error_against_the_clean_image(vae, tiny):
 def test_a_probe_that_is_not_known_is_refused(vae, tiny):
     with pytest.raises(ValueError, match="unknown probe 'svm': choose one of linear, knn, mlp, conv"):
         evaluate_probes(vae, tiny, ["svm"])
+    assert evaluate_probes(vae, tiny, "knn")[0].keys() == {"accuracy_knn", "classifier_seconds"}
 
 
 @pytest.fixture
@@ -181,7 +182,7 @@ def test_an_encoder_alone_and_images_as_bytes_will_do(own_pca, tiny):
         (lambda images: np.full((len(images), 3), np.nan), None, "NaN"),
         (lambda images: np.zeros((2, 3)), None, r"encode must give \(100, 3\) for 100 images, not \(2, 3\)"),
         (lambda images: np.zeros((len(images), 3)), lambda z: np.zeros((len(z), 3, 32, 32)), r"\(N, 32, 32, 3\)"),
-        (lambda images: np.zeros((len(images), 3)), lambda z: np.full((len(z), 32, 32, 3), 2.0), r"lie in \[0, 1\]"),
+        (lambda images: np.zeros((len(images), 3)), lambda z: np.full((len(z), 32, 32, 3), 2.0), r"clip them"),
     ],
 )
 def test_functions_that_give_something_else_are_refused(encode, decode, message, tiny):

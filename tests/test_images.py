@@ -281,6 +281,13 @@ def test_a_folder_without_pictures_is_refused(tmp_path):
         load_image_folder(tmp_path / "empty")
 
 
+def test_a_class_of_one_picture_is_refused_by_its_name(folder):
+    for number in range(1, 10):
+        (folder / "green" / f"{number}.png").unlink()
+    with pytest.raises(ValueError, match="green must have two pictures or more"):
+        load_image_folder(folder)
+
+
 def test_it_is_found_by_its_name_once_it_is_kept(folder, tmp_path):
     dataset = load_image_folder(folder, "colours")
     save_dataset(dataset, tmp_path / "data")

@@ -2,6 +2,7 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.ticker import LogLocator
 from sklearn.metrics import ConfusionMatrixDisplay, confusion_matrix
 
 from src.data_loader import class_names
@@ -36,14 +37,17 @@ def error_against_accuracy(results, names):
             ax.errorbar(*points, **line_style(name, dataset))
             if name == names[-1]:
                 for size, x, y in zip(mean.index, *points[:2], strict=True):
-                    ax.annotate(f"d = {size}", (x, y), (-7, -12), textcoords="offset points", ha="right", fontsize=8)
+                    white = {"fc": "white", "ec": "none", "pad": 0}
+                    place = {"textcoords": "offset points", "ha": "right", "fontsize": 8, "bbox": white}
+                    ax.annotate(f"d = {size}", (x, y), (-7, -12), **place)
         ax.set(xscale="log", xlabel="test MSE, pixels in [0, 1] (10$^{-3}$, log scale)", title=dataset)
-        ax.set_xticks(ticks := [5, 6, 8, 10, 15, 20], map(str, ticks))
-        ax.minorticks_off()
         ax.margins(x=0.12, y=0.12)
+        ax.xaxis.set_major_locator(LogLocator(subs=(1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8), numticks=99))
+        ax.xaxis.set_major_formatter("{x:g}")
+        ax.minorticks_off()
         ax.legend(fontsize=8)
     axes[0, 0].set_ylabel("test accuracy of the MLP probe (%)")
-    figure.suptitle("Accuracy of the MLP probe against reconstruction error, by latent dimension d")
+    figure.suptitle("Accuracy of the MLP probe\nagainst reconstruction error, by latent dimension d")
     return figure
 
 
@@ -72,9 +76,9 @@ def front(results, shares, others, published):
                 top = points.accuracy_mlp.max()
                 ax.axhline(top, color=colour(name), ls=":", label=f"{label(name)} ({top:.0f} %)")
         for marker, (name, rows) in zip("x+", published.items(), strict=True):
-            rows, style = rows[rows.dataset == dataset].dropna(), PRIOR | {"marker": marker, "ls": ""}
-            if len(rows):
-                ax.plot(1000 * rows.test_mse, 100 * rows.accuracy_mlp, **style | {"label": name})
+            rows = rows[rows.dataset == dataset].dropna()
+            style = PRIOR | {"marker": marker, "ls": "", "label": name if len(rows) else None}
+            ax.plot(1000 * rows.test_mse, 100 * rows.accuracy_mlp, **style)
         ax.set(xscale="log", xlabel="test MSE, pixels in [0, 1] (10$^{-3}$, log scale)", title=dataset)
         ax.set_xticks(ticks := [1, 2, 5, 10, 20, 40], map(str, ticks))
         ax.minorticks_off()
@@ -207,10 +211,7 @@ def rates(codes, formats, results):
 
 
 def few_labels(rows):
-    """Test accuracy against the number of labelled images a class, mean and deviation over draws, a panel a data set.
-
-    `rows` are those of `src.study.few_labels`; "cnn" is the network from scratch.
-    """
+    """Accuracy against labelled images a class, over draws, of rows of `src.study.few_labels`; "cnn" is from scratch."""
     datasets = rows.dataset.unique()
     figure, axes = plt.subplots(1, len(datasets), figsize=(4.6 * len(datasets), 4.0), squeeze=False)
     for ax, dataset in zip(axes[0], datasets, strict=True):
