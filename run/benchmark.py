@@ -1,6 +1,6 @@
 """Which recipe has the lowest validation error after so many seconds of training? All are measured in one run, in turns.
 
-On the complete data it takes a quarter of an hour and writes `reports/benchmark.csv` and `reports/Benchmark.png`; with `--quick`, which
+On the complete data it takes ten minutes and writes `reports/benchmark.csv` and `reports/Benchmark.png`; with `--quick`, which
 leaves the full preset out, two minutes, into `reports/quick/`; with `--sample`, on the embedded sample, into `reports/sample/`.
 """
 
@@ -155,7 +155,7 @@ def draw(rows):
         name, seconds = part.removeprefix("error of "), run.setting.str.removesuffix(" s").astype(float)
         if "VAE" not in name:
             style = {"color": COLOURS.get(name.split()[0], PRIOR["color"])}
-            place = {"ha": "right", "va": "top"} if name.startswith("ours") else {"va": "center"}
+            place = {"ha": "right", "va": "top"} if name.startswith("ours") else {"va": "bottom"}
             ax.plot(seconds, run.value, ".-", **style)
             ax.text(1.1 * seconds.iloc[-1], 0.985 * run.value.iloc[-1], name, **place, **style)
     for _, name, error, unit in rows[rows.part == "reference"].itertuples(index=False):
