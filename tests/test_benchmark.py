@@ -123,7 +123,8 @@ def check_table(rows):
     for part, units in rows[~curves].groupby("part").unit:
         assert set(units) == UNITS[part]
     assert {f"error of {name}" for name in RECIPES} <= set(rows.part[curves])
-    assert set(rows.part[curves].str.removeprefix("error of ")) == set(rows.setting[rows.part == "speed"])
+    timed = set(rows.setting[rows.part == "speed"]) - {"pythae's network for CIFAR, one core"}  # where it is installed
+    assert set(rows.part[curves].str.removeprefix("error of ")) == timed
     (machine,) = rows.setting[rows.part == "machine"]
     assert all(word in machine for word in ("cores", "float", "Python", "torch")) and len(machine.split(", ")[0]) > 2
 
