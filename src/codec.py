@@ -18,6 +18,7 @@ from src.encode import decode_codes, device_of, encode_images
 from src.utils import check_latents, fingerprint
 
 MAGIC, HEADER = b"AECODE1\n", struct.Struct("<8s16sdI")  # magic and version, fingerprint, step, count of images
+FITTED_TO = 10_000  # training images, of the codecs of the study
 LIMIT = 4000  # quantised numbers lie in -LIMIT to LIMIT
 LEAST_STD = 0.6  # of a number in its unit, so that one for features, which the image hardly shows, is kept, too
 

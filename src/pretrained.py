@@ -13,7 +13,7 @@ from torch import nn
 
 from src.autoencoder import build_autoencoder
 from src.classifier import LatentClassifier
-from src.codec import Codec, fit_codec
+from src.codec import FITTED_TO, Codec, fit_codec
 from src.data_loader import CLASSES, class_names, load_dataset
 from src.study.checkpoints import DamagedFileError, load_autoencoder, load_checkpoint, load_classifier
 from src.study.experiment import Experiment
@@ -23,7 +23,6 @@ FOLDER = MODELS_DIR / "pretrained"
 AUTOENCODER = "features_50"  # keeps the image and the class: half of its numbers are for pixels
 LATENT_DIMS = (10, 20, 50, 100)
 CODED_UNDER = ("unit", "mean", "std")
-FITTED_TO = 10_000  # training images, of the codec
 
 
 class TrainedModel(NamedTuple):

@@ -79,7 +79,23 @@ def test_a_study_leaves_out_the_sizes_that_its_features_have_not():
     assert sizes == {"conv": {100, 384}, "features_90": {100}}
 
 
+@pytest.mark.parametrize("name", PRESETS)
+def test_small_codes_come_first_and_features_before_all(name):
+    experiments = study(PRESETS[name], ["CIFAR10", "CIFAR100"], ["conv"], SIZES)
+    sizes = [e.latent_dim for e in experiments]
+    assert sizes == sorted(sizes) and experiments[0].autoencoder in PRESETS[name].features["CIFAR10"]
+
+
+def test_probes_that_a_preset_leaves_out_are_run_on_the_other_codes():
+    for asked, found in ((("linear", "mlp"), ("mlp",)), (("linear",), ())):
+        experiments = study(PRESETS["quick"], ["CIFAR10"], ["conv"], [10], probes=asked)
+        assert {e.probes for e in experiments if e.autoencoder == "pixels"} == {found}
+        assert {e.probes for e in experiments if e.autoencoder != "pixels"} == {asked}
+
+
 def test_the_seeds_of_a_study_can_be_chosen():
+    with pytest.raises(ValueError, match="seed must be a whole number"):
+        study(PRESETS["full"], ["CIFAR10"], ["conv"], [10], seeds=[])
     for seeds in (np.arange(4, 6), iter([4, 5])):
         experiments = study(PRESETS["full"], ["CIFAR10"], iter(["conv"]), np.array([10]), seeds=seeds)
         found = {n: {e.seed for e in experiments if e.autoencoder == n} for n in ("conv", "features", "random")}

@@ -59,7 +59,7 @@ def test_files_and_functions_are_small():
 
 
 def written():
-    """Every text that a reader of the repository meets, by its path."""
+    """Every text of the repository that is read as such, by its path."""
     for path in [*MODULES, *ROOT.glob("*.md"), *ROOT.glob("*/README.md"), ROOT / "Makefile", ROOT / "run/benchmark.py"]:
         yield path, path.read_text(encoding="utf-8")
     for path in (ROOT / "run").glob("*.ipynb"):

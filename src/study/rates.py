@@ -10,14 +10,13 @@ from PIL import Image, features
 from tqdm import tqdm
 
 from src.classifier import evaluate_classifier
-from src.codec import fit_codec, pack_codes, read_codes
+from src.codec import FITTED_TO, fit_codec, pack_codes, read_codes
 from src.encode import decode_codes, encode_images
 from src.study.checkpoints import load_autoencoder, load_checkpoint, load_classifier
 from src.utils import one_thread
 
 STEPS = (0.125, 0.25, 0.5, 1.0, 2.0)
 QUALITIES = (0, 2, 5, 10, 20, 30, 40, 50, 60, 70, 80, 90)
-FITTED_TO = 10_000  # training images
 CONTAINER = {  # how many bytes of a file hold no part of the image
     "webp": lambda file: 30,  # those of RIFF, of the chunk and of the frame
     "avif": lambda file: len(file) - int.from_bytes(file[file.index(b"mdat") - 4 :][:4]) + 8,
