@@ -40,6 +40,7 @@ class Autoencoder(nn.Module):
         super().__init_subclass__(**kwargs)
         if vars(cls).get("name"):  # not an inherited one, which is another class's
             AUTOENCODERS[cls.name] = cls
+            cls.label = vars(cls).get("label", cls.name)
 
     def __init__(self, latent_dim):
         super().__init__()
@@ -215,8 +216,9 @@ def build_autoencoder(name, latent_dim, seed=0, **network):
     """
     if name not in AUTOENCODERS:
         raise ValueError(f"unknown autoencoder {name!r}: choose one of {', '.join(AUTOENCODERS)}")
-    if not {"width", "network"} & {*inspect.signature(AUTOENCODERS[name]).parameters}:
-        network = {}
+    taken = inspect.signature(AUTOENCODERS[name]).parameters
+    if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in taken.values()):
+        network = {key: value for key, value in network.items() if key in taken}
     with seeded(seed):
         return AUTOENCODERS[name](latent_dim, **network).eval()
 

@@ -72,7 +72,7 @@ class PixelCode(Autoencoder):
 class RandomStart(ConvAutoencoder):
     """What the start at the principal components adds: the same training from a random initialisation."""
 
-    name, label, colour, marker = "random_start", "random start", "#6baed6", "v"
+    name, label, colour, marker = "random_start", "conv. AE, random start", "#6baed6", "v"
 
     def initialise(self, images):
         """Keep the random initialisation."""

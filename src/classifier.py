@@ -30,15 +30,15 @@ class LatentClassifier(nn.Module):
     Takes z, float32 (N, latent_dim); gives logits, float32 (N, n_classes).
     """
 
-    def __init__(self, latent_dim, n_classes, hidden=(1024, 256)):
+    def __init__(self, latent_dim, n_classes):
         super().__init__()
         self.latent_dim = latent_dim
         self.register_buffer("mean", torch.zeros(latent_dim))
         self.register_buffer("std", torch.ones(latent_dim))
         self.layers = nn.Sequential(
-            nn.Linear(latent_dim, hidden[0]), nn.BatchNorm1d(hidden[0]), nn.GELU(),
-            nn.Linear(*hidden), nn.BatchNorm1d(hidden[1]), nn.GELU(),
-            nn.Linear(hidden[1], n_classes),
+            nn.Linear(latent_dim, 1024), nn.BatchNorm1d(1024), nn.GELU(),
+            nn.Linear(1024, 256), nn.BatchNorm1d(256), nn.GELU(),
+            nn.Linear(256, n_classes),
         )  # fmt: skip
 
     def forward(self, z):
@@ -58,6 +58,7 @@ class DecoderClassifier(nn.Module):
         self.network = ResidualNetwork(n_classes)
 
     def forward(self, z):
+        self.autoencoder.eval()  # frozen also where it has batch norm or dropout
         with torch.no_grad():
             images = self.autoencoder.decode(z)
         return self.network(images)
@@ -104,7 +105,7 @@ def _convolution(inputs, outputs, stride=1):
     return convolution, nn.BatchNorm2d(outputs), nn.ReLU()
 
 
-def train_classifier(z, y, n_classes, config=MLP, seed=0, progress=None):
+def train_classifier(z, y, n_classes, config=MLP, seed=0):
     """Train the MLP probe on latent codes `z`, float (N, d), and labels `y`, integers (N,) in [0, n_classes).
 
     `z` may also be several such arrays, the codes of other views of the same images, from a list or a generator such as
@@ -118,16 +119,16 @@ def train_classifier(z, y, n_classes, config=MLP, seed=0, progress=None):
         model = LatentClassifier(first.shape[1], n_classes)
         model.mean.copy_(first.mean(0))
         model.std.copy_(first.std(0, correction=0).clamp(min=1e-6))
-        return _fit(model, itertools.chain([first], views), y, config, progress)
+        return _fit(model, itertools.chain([first], views), y, config)
 
 
-def train_decoder_classifier(autoencoder, z, y, n_classes, config=CNN, seed=0, progress=None):
+def train_decoder_classifier(autoencoder, z, y, n_classes, config=CNN, seed=0):
     """Train the CNN probe on codes `z` of the trained `autoencoder`; all else is as in `train_classifier`."""
     if not autoencoder.has_decoder:
         raise ValueError(f"the CNN probe needs decoded images, and {autoencoder.name} has no trained decoder")
     views = _views(z, y, n_classes, config.epochs)
     with seeded(seed):
-        return _fit(DecoderClassifier(autoencoder, n_classes), views, y, config, progress)
+        return _fit(DecoderClassifier(autoencoder, n_classes), views, y, config)
 
 
 def _views(z, y, n_classes, epochs):
@@ -149,7 +150,7 @@ def _views(z, y, n_classes, epochs):
         raise ValueError(f"{epochs} epochs need as many views of the images; there were only {count}")
 
 
-def _fit(model, views, y, config, progress):
+def _fit(model, views, y, config):
     device = get_device()
     y = torch.from_numpy(np.array(y, np.int64)).to(device)
     # the few images left over are for the next epoch: batch norm wants many
@@ -163,7 +164,7 @@ def _fit(model, views, y, config, progress):
     def loss(z, y):
         return {"total": F.cross_entropy(model(z).float(), y, label_smoothing=LABEL_SMOOTHING)}
 
-    fit(model, batches, loss, config, steps=steps, progress=progress)
+    fit(model, batches, loss, config, steps=steps)
     return model
 
 
@@ -202,6 +203,7 @@ def predict_logits(classifier, z):
     z, device = check_latents(z), device_of(classifier)
     if z.shape[1] != classifier.latent_dim:
         raise ValueError(f"the classifier was trained on codes of {classifier.latent_dim} numbers, not {z.shape[1]}")
+    classifier.eval()
     return np.concatenate([classifier(part.to(device)).cpu().numpy() for part in torch.from_numpy(z).split(500)])
 
 

@@ -123,7 +123,7 @@ def save_dataset(dataset, data_dir=DATA_DIR):
     All or nothing. Raises ValueError for a name that is no name for a folder or is taken by another data set.
     """
     folder = Path(data_dir) / dataset.name
-    if dataset.name in CLASSES or not OWN_NAME.fullmatch(dataset.name):
+    if dataset.name.upper() in CLASSES or not OWN_NAME.fullmatch(dataset.name):
         raise ValueError(f"{dataset.name!r} cannot be its name; take letters, digits, - and _, but not {[*CLASSES]}")
     if folder.exists():
         there = load_dataset(dataset.name, data_dir) if (folder / CLASSES_FILE).exists() else None
@@ -192,13 +192,17 @@ def _load_folder(name, folder):
             # copy-on-write: torch warns about read-only memory, and nothing can reach the file
             arrays[key] = np.load(path, mmap_mode="c", allow_pickle=False)
         except Exception as error:  # whatever a damaged file leads to
-            raise ValueError(f"{path} cannot be read ({error}); without *.npy there, they are made again") from error
+            raise ValueError(f"{path} cannot be read ({error}); {_how_to_mend(name)}") from error
     classes = class_names(name, folder.parent)
     dataset = _build(name, arrays, classes=classes, source=f"arrays in {folder.parent.name}/{name}")
     written = folder / FINGERPRINT
     if written.exists() and written.read_text(errors="replace") != dataset.fingerprint:
-        raise ValueError(f"arrays in {folder} are not as they were written; without *.npy there, they are made again")
+        raise ValueError(f"arrays in {folder} are not as they were written; {_how_to_mend(name)}")
     return dataset
+
+
+def _how_to_mend(name):
+    return "without *.npy there, they are made again" if name in CLASSES else "save_dataset writes them anew elsewhere"
 
 
 def _load_sample(name):

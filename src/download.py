@@ -132,8 +132,8 @@ def _convert(name, source, folder):
             dataset = getattr(datasets, name)(temporary, train=part == "train", download=source.is_file())
             np.save(staging / f"x_{part}.npy", np.ascontiguousarray(dataset.data))
             np.save(staging / f"y_{part}.npy", np.array(dataset.targets, dtype=np.int64))
-        arrays = [np.load(staging / f"{key}.npy", mmap_mode="r") for key in ARRAYS]
-        (staging / FINGERPRINT).write_text(fingerprint(*arrays))
+        # a map of a file is closed before the file moves, or Windows refuses to move it
+        (staging / FINGERPRINT).write_text(fingerprint(*(np.load(staging / f"{key}.npy") for key in ARRAYS)))
         if folder.exists():
             for file in staging.iterdir():
                 os.replace(file, folder / file.name)
@@ -154,7 +154,7 @@ def check_archive(path, archive):
 def download_archive(archive, folder):
     """Download the archive into `folder` and return its path; a file with another MD5 never counts.
 
-    What an interrupted download has left is gone on from. Raises DownloadError where every mirror failed. A mirror that
+    An interrupted download is resumed. Raises DownloadError where every mirror failed. A mirror that
     refuses, is silent or crawls is left within 15 s.
     """
     path, failures = folder / f".{archive.filename}.part", []

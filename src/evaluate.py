@@ -2,6 +2,7 @@
 
 import math
 import time
+from functools import partial
 
 import numpy as np
 import torch
@@ -19,10 +20,10 @@ from src.classifier import (
 )
 from src.encode import encode_views, image_batches, reconstruction_errors
 from src.train import mean_loss
-from src.utils import as_bytes, check_images, check_latents, seeded
+from src.utils import as_bytes, check_images, check_latents, for_torch, seeded
 
 ACTIVE_NATS = 0.01  # a unit whose mean divergence from the prior is above this counts as active
-MEMORY = 2e9  # bytes that the views of a code may take together; where they would take more, they are made one by one
+MEMORY = 2e9  # bytes that the views of a code may take together; where they take more, each is made when it is used
 PROBES = {  # the columns that each fills
     "linear": ("accuracy_linear",),
     "knn": ("accuracy_knn",),
@@ -55,7 +56,8 @@ class FunctionPair(Autoencoder):
         with torch.autocast("cpu", enabled=False):
             images = np.asarray(self.functions[1](z.float().cpu().numpy()))
         check_images(as_bytes(images), "what decode gives")
-        return torch.from_numpy(images).permute(0, 3, 1, 2) / (255 if images.dtype == np.uint8 else 1)
+        scale = 255 if images.dtype == np.uint8 else 1
+        return torch.from_numpy(for_torch(images)).to(z.device).permute(0, 3, 1, 2) / scale
 
 
 def evaluate(encode, decode, dataset, name="own", probes=("linear", "knn", "mlp"), seed=0, views=8, mlp=MLP, cnn=CNN):
@@ -132,23 +134,25 @@ def evaluate_probes(model, dataset, probes, seed=0, views=8, mlp=MLP, cnn=CNN):
     start, row, n_classes, trained = time.perf_counter(), {}, len(dataset.classes), {}
     (images, labels), (test, truth) = dataset.split("train"), dataset.split("test")
     test_codes, count = next(encode_views(model, test, 1)), views if {"mlp", "conv"} & {*probes} else 1
-    if 4 * count * len(images) * model.latent_dim < MEMORY:
-        codes, *_ = z = list(encode_views(model, images, count, seed))
-    else:
-        codes, z = next(encode_views(model, images, 1)), None
+    views_of_all = partial(encode_views, model, images, count, seed)
+    kept = list(views_of_all()) if 4 * count * len(images) * model.latent_dim < MEMORY else None
+    codes = kept[0] if kept else next(views_of_all())
     if "linear" in probes:
         linear = train_linear_classifier(codes, labels, model.inverse_penalty)
         row["accuracy_linear"] = linear.score(test_codes, truth)
     if "knn" in probes:
         row["accuracy_knn"] = train_neighbours(codes, labels).score(test_codes, truth)
     if "mlp" in probes:
-        all_views = z or encode_views(model, images, mlp.epochs, seed)
-        network = train_classifier(all_views, labels, n_classes, mlp, seed)
+        network = train_classifier(kept or _again_and_again(views_of_all), labels, n_classes, mlp, seed)
         scores = score_logits(predict_logits(network, test_codes), truth)
         trained = {"classifier": network.state_dict(), "predictions": torch.from_numpy(scores["predictions"])}
         row |= {"accuracy_mlp": scores["accuracy"], "top5_mlp": scores["top5"], "macro_f1_mlp": scores["macro_f1"]}
     if "conv" in probes and model.has_decoder:
-        all_views = z or encode_views(model, images, cnn.epochs, seed)
-        network = train_decoder_classifier(model, all_views, labels, n_classes, cnn, seed)
+        network = train_decoder_classifier(model, kept or _again_and_again(views_of_all), labels, n_classes, cnn, seed)
         row["accuracy_conv"] = score_logits(predict_logits(network, test_codes), truth)["accuracy"]
     return row | {"classifier_seconds": time.perf_counter() - start}, trained
+
+
+def _again_and_again(views):
+    while True:
+        yield from views()

@@ -26,7 +26,8 @@ def export_onnx(model, folder, batch=1):
     """Write `encoder.onnx` and `decoder.onnx` of a trained autoencoder to `folder`; returns their paths.
 
     Both take and give float32: the encoder `images` (batch, 3, 32, 32) in [0, 1] and `codes` (batch, latent_dim), the
-    decoder the reverse; `batch` images at a time. A model without a decoder has the first file alone.
+    decoder the reverse; `batch` images at a time. A model without a decoder has the first file alone. The model is moved to
+    the CPU.
     """
     inputs = {"encoder": torch.rand(batch, *IMAGE_SHAPE)}
     if model.has_decoder:

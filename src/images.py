@@ -35,7 +35,8 @@ def load_image_folder(folder, name=None):
         images, labels, classes = _read_folder(folder)
         if few := [name for name, count in zip(classes, np.bincount(labels), strict=True) if count < 2]:
             raise ValueError(f"{folder}: {', '.join(few)} must have two pictures or more, one of them for testing")
-        parts = train_test_split(images, labels, test_size=TEST_SHARE, stratify=labels, random_state=0)
+        held_out = max(len(classes), round(TEST_SHARE * len(images)))
+        parts = train_test_split(images, labels, test_size=held_out, stratify=labels, random_state=0)
         x_train, x_test, y_train, y_test = parts
     name = name or folder.resolve().name
     return ImageDataset(name, x_train, y_train, x_test, y_test, classes, source=f"pictures in {folder}")

@@ -28,15 +28,15 @@ def traverse(model, image, unit, values):
     return decode_codes(model, z)
 
 
-def strongest_units(model, image, count=5, reach=2.0):
-    """The units of the code whose move from -reach to +reach changes the decoded image of a uint8 image (32, 32, 3) most.
+def strongest_units(model, image, count=5):
+    """The units of the code whose move from -2 to 2 changes the decoded image of a uint8 image (32, 32, 3) most.
 
     Returns the indices of the `count` strongest, and the squared change of every unit, float32 (latent_dim,), a mean over
     pixels and channels.
     """
     z = np.repeat(encode_images(model, image[None]), model.latent_dim, axis=0)
     ends = []
-    for value in (-reach, reach):
+    for value in (-2, 2):
         np.fill_diagonal(z, value)
         ends.append(decode_codes(model, z))
     changes = np.square(ends[0] - ends[1]).mean((1, 2, 3))

@@ -43,7 +43,7 @@ def load_pretrained(dataset="CIFAR10", latent_dim=100):
     if dataset not in CLASSES or latent_dim not in LATENT_DIMS:
         known = f"{' and '.join(CLASSES)}, of {', '.join(map(str, LATENT_DIMS))} numbers"
         raise ValueError(f"there is no pretrained model of {dataset!r} with {latent_dim!r} numbers, but of {known}")
-    path = FOLDER / f"{dataset}.safetensors"
+    latent_dim, path = int(latent_dim), FOLDER / f"{dataset}.safetensors"
     try:
         with safe_open(path, "pt") as file:
             made_by = json.loads(file.metadata()["made_by"])

@@ -66,6 +66,7 @@ def fit(model, batches, loss, config, *, steps, after_epoch=None, checkpoint=Non
     model.to(get_device(), memory_format=torch.channels_last)
     optimizers, schedules = build_optimizers(model, config, config.epochs * steps)
     parts = {"model": model} | {f"optimizer {i}": part for i, part in enumerate([*optimizers, *schedules])}
+    made_by = made_by or {}
     history = _resume(checkpoint, made_by, parts)
     bar = tqdm(range(len(history) + 1, config.epochs + 1), progress, disable=not progress, file=sys.stdout)
     for epoch in bar:
@@ -157,10 +158,11 @@ def _resume(checkpoint, made_by, parts):
 
 
 def train_autoencoder(model, dataset, config=TrainConfig(), seed=0, progress=True, checkpoint=None, log_dir=None):
-    """Train `model` on the training split, on the GPU where there is one, through the stages that its class names.
+    """Train a new `model` on the training split, on the GPU where there is one, through the stages that its class names.
 
     Returns the history, a dict an epoch: `epoch`, `seconds`, and each term of the loss as `train_TERM` and `val_TERM`, means
-    over the images of the split; empty where the code is in closed form. Labels are looked at in a stage "labels" only.
+    over the images of the split; empty where the code is in closed form. Labels are looked at in a
+    stage "labels" only, whose epochs have no `val_TERM` and are not logged.
     The same seed gives the same weights on one thread, for models of `build_autoencoder` with the same seed; the caller's
     random state is left as it was. With `checkpoint`, a path, training that was interrupted goes on from there. With
     `log_dir`, a path, every epoch's numbers and some reconstructions are logged there for TensorBoard, if that is installed.

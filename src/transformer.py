@@ -35,7 +35,7 @@ class AutoencoderTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         self.random_state = random_state
 
     def fit(self, X, y=None):
-        """Train on images X; `y` is not looked at."""
+        """Train on images X, of which the last tenth serve for validation; `y` is not looked at."""
         images = as_images(X)
         labels = np.zeros(len(images), np.int64)  # an ImageDataset has some
         dataset = ImageDataset("images", images, labels, images[:1], labels[:1], classes=("image",))

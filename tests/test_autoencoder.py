@@ -6,7 +6,7 @@ import pytest
 import torch
 from conftest import same_weights
 
-from src import baseline, objectives  # noqa: F401 (their autoencoders are known by name once they are imported)
+from src import autoencoder, baseline, objectives  # noqa: F401 (their autoencoders are known by name once they are imported)
 from src.autoencoder import AUTOENCODERS, ConvAutoencoder, build_autoencoder, fit_pca, kl_divergence
 from src.evaluate import measure_information
 from src.train import TrainConfig, train_autoencoder
@@ -135,6 +135,26 @@ def test_a_class_is_known_by_its_own_name_only():
         pass
 
     assert AUTOENCODERS["conv"] is ConvAutoencoder and Unnamed not in AUTOENCODERS.values()
+
+
+def test_a_class_with_a_name_alone_is_labelled_by_it_and_takes_the_settings_that_it_names(monkeypatch):
+    monkeypatch.setattr(autoencoder, "AUTOENCODERS", dict(AUTOENCODERS))
+
+    class Mine(ConvAutoencoder):
+        name = "mine"
+
+        def __init__(self, latent_dim, **others):
+            super().__init__(latent_dim, **others)
+
+    class Wide(ConvAutoencoder):
+        name = "wide"
+
+        def __init__(self, latent_dim, width=8):
+            super().__init__(latent_dim, width)
+
+    assert (Mine.label, Wide.label, ConvAutoencoder.label) == ("mine", "wide", "convolutional AE")
+    layers = {name: build_autoencoder(name, 3, width=16, depth=4).features[1].layers for name in ("mine", "wide")}
+    assert {name: (x[0].out_channels, len(x)) for name, x in layers.items()} == {"mine": (16, 11), "wide": (16, 7)}
 
 
 @pytest.mark.parametrize("latent_dim", [0, -1, 1025, 2.5, "10", None, True])

@@ -153,9 +153,9 @@ class TestOrigin:
         codes = []
         for change in ("", "\n\n# a comment\n", "\nX = 1\n"):
             (tmp_path / "src" / file).write_text(source + change)
-            checkpoints._code_version.cache_clear()
+            checkpoints.code_version.cache_clear()
             codes.append(self.origin(tiny, name=name)["code"])
-        checkpoints._code_version.cache_clear()
+        checkpoints.code_version.cache_clear()
         assert codes[0] == codes[1] and (codes[0] != codes[2]) == counts
 
     def test_it_changes_with_a_class_that_is_defined_outside(self, tiny, monkeypatch):

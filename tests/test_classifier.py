@@ -7,9 +7,11 @@ import pytest
 import torch
 from conftest import same_weights
 from sklearn.metrics import accuracy_score, f1_score
+from torch import nn
 
 from src.autoencoder import build_autoencoder
 from src.classifier import (
+    LatentClassifier,
     evaluate_classifier,
     predict_logits,
     score_logits,
@@ -112,6 +114,22 @@ def test_the_cnn_probe_sees_the_code_alone_and_learns(tiny):
     assert evaluate_classifier(probe, codes, tiny.y_test)["accuracy"] > 0.5
     assert torch.equal(probe.autoencoder.decode(torch.zeros(1, 20)), decoded)
     assert not any(parameter.requires_grad for parameter in probe.autoencoder.parameters())
+
+
+def test_a_frozen_decoder_with_dropout_and_batch_norm_stays_as_it_is(tiny):
+    model = build_autoencoder("conv", 6)
+    model.refine = nn.Sequential(model.refine, nn.Dropout(0.5), nn.BatchNorm2d(3))
+    z = encode_images(model, tiny.x_train)
+    probe = train_decoder_classifier(model, z, tiny.y_train, 10, QUICK)
+    assert same_weights(probe.autoencoder, model)
+
+
+def test_a_classifier_in_training_predicts_as_one_that_is_ready():
+    model = LatentClassifier(6, 3).train()
+    logits, before = predict_logits(model, Z), model.layers[1].running_mean.clone()
+    assert np.array_equal(predict_logits(model, Z[:5]), logits[:5]) and torch.equal(
+        model.layers[1].running_mean, before
+    )
 
 
 def test_the_cnn_probe_needs_a_decoder_and_its_codes():

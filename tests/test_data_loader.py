@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from src import data_loader
-from src.data_loader import DataUnavailableError, ImageDataset, load_dataset, load_datasets
+from src.data_loader import DataUnavailableError, ImageDataset, load_dataset, load_datasets, save_dataset
 from src.download import ARRAYS
 
 
@@ -126,6 +126,15 @@ def test_damaged_arrays_on_disk_are_named(tiny, tmp_path, damage):
         np.save(folder / "y_train.npy", tiny.y_train[:50])
     with pytest.raises(ValueError, match="y_train"):
         load_dataset("CIFAR10", data_dir=tmp_path)
+
+
+def test_a_damaged_data_set_of_ones_own_is_not_to_be_deleted(tiny, tmp_path):
+    save_dataset(replace(tiny, name="mine"), tmp_path)
+    with pytest.raises(ValueError, match="cannot be its name"):
+        save_dataset(replace(tiny, name="cifar10"), tmp_path)  # on some disks the folder of CIFAR10
+    (tmp_path / "mine" / "y_train.npy").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"y_train.npy cannot be read .* save_dataset writes them anew elsewhere"):
+        load_dataset("mine", tmp_path)
 
 
 def test_changing_a_loaded_array_leaves_the_file_as_it_was(tiny, tmp_path):

@@ -40,6 +40,12 @@ def test_every_figure_is_drawn(tiny, tiny100):
     figures = [data.channel_histograms([tiny]), data.class_grid(tiny)]
     figures += [data.class_grid(tiny100), data.mean_images(tiny), data.mean_images(tiny100)]
     assert all(figure.axes for figure in figures)
+    for count in (3, 12):  # classes of one's own
+        y_train, y_test, classes = np.arange(200) % count, np.arange(100) % count, tuple(map(str, range(count)))
+        own = replace(tiny, name="own", y_train=y_train, y_test=y_test, classes=classes)
+        shown = data.mean_images(own).axes
+        assert [ax.get_title() for ax in shown if ax.axison] == list(classes) and data.class_grid(own).axes
+        assert data.channel_statistics([own])["published mean"].isna().all()
     plt.close("all")
 
 
@@ -48,6 +54,8 @@ def test_the_real_data_are_the_published_ones(real):
     table = data.channel_statistics([real])
     assert np.allclose(table["mean"], table["published mean"], atol=5e-4)
     assert np.allclose(table["std"], table["published std"], atol=5e-4)
+    balance = data.overview([real])["images of a class"].tolist()
+    assert balance[1] == {"CIFAR10": "475 to 532", "CIFAR100": "37 to 64"}[real.name]
 
 
 @pytest.mark.real

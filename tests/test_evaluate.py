@@ -91,9 +91,10 @@ def test_a_probe_does_not_depend_on_the_others(vae, tiny):
 
 
 def test_views_made_one_by_one_are_those_made_together(vae, tiny, monkeypatch):
-    together, _ = evaluate_probes(vae, tiny, ("mlp", "conv"), 0, 1, ONCE, ONCE)
+    config = replace(ONCE, epochs=3)  # two views in turn: the first comes back
+    together, _ = evaluate_probes(vae, tiny, PROBES, 0, 2, config, config)
     monkeypatch.setattr(evaluate, "MEMORY", 0)
-    one_by_one, _ = evaluate_probes(vae, tiny, ("mlp", "conv"), 0, 1, ONCE, ONCE)
+    one_by_one, _ = evaluate_probes(vae, tiny, PROBES, 0, 2, config, config)
     assert {**together, "classifier_seconds": 0} == {**one_by_one, "classifier_seconds": 0}
 
 
@@ -173,6 +174,10 @@ def test_an_encoder_alone_and_images_as_bytes_will_do(own_pca, tiny):
     as_bytes = evaluate.evaluate(encode, lambda z: np.rint(255 * decode(z)).astype(np.uint8), tiny, probes=[])
     as_floats = evaluate.evaluate(encode, decode, tiny, probes=[])
     assert as_bytes["test_mse"] == pytest.approx(as_floats["test_mse"] + 1 / 12 / 255**2, rel=1e-4)
+    turned = evaluate.evaluate(
+        encode, lambda z: decode(z)[..., ::-1][..., ::-1], tiny, probes=["conv"], views=1, cnn=ONCE
+    )
+    assert turned["test_mse"] == as_floats["test_mse"] and turned["accuracy_conv"] >= 0
 
 
 @pytest.mark.parametrize(

@@ -67,10 +67,16 @@ def test_a_study_has_three_seeds_where_its_preset_repeats_and_one_elsewhere(name
     expected = {(n, size, 0) for n in names for size in SIZES if len(AUTOENCODERS[n].latent_dims) > 1}
     expected |= {(n, AUTOENCODERS[n].latent_dims[0], 0) for n in names if len(AUTOENCODERS[n].latent_dims) == 1}
     expected |= {(n, size, seed) for n in repeated for size in repeated[n] for seed in (1, 2)}
-    expected -= {("supervised", size, 0) for size in (20, 50)}  # the slowest
+    expected -= {(n, size, 0) for n in ("supervised", "random_start") for size in (20, 50)}  # the slowest
     assert sorted((e.autoencoder, e.latent_dim, e.seed) for e in experiments) == sorted(expected)
     slow = {(e.autoencoder, e.seed) for e in experiments if "conv" in e.probes}
     assert slow == {(name, 0) for name in preset.conv_probe}
+
+
+def test_a_code_of_one_size_has_one_seed_and_a_probe_may_be_named_alone_in_a_study():
+    experiments = study(PRESETS["full"], ["CIFAR10"], ["conv", "pixels"], [50], probes="mlp")
+    assert [e.seed for e in experiments if e.autoencoder == "pixels"] == [0]
+    assert {probe for e in experiments for probe in e.probes} == {"mlp", "conv"}  # of which the preset adds one
 
 
 def test_a_study_leaves_out_the_sizes_that_its_features_have_not():

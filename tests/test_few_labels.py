@@ -40,6 +40,23 @@ def test_the_table_has_a_row_a_code_count_and_draw(measure, monkeypatch):
     pd.testing.assert_frame_equal(table, measure(), check_exact=True)
 
 
+def test_what_another_version_of_the_code_has_found_is_not_taken(measure, monkeypatch):
+    keys = []
+    monkeypatch.setattr(module, "remembered", lambda function: lambda made_by, *rest: keys.append(made_by) or {})
+    measure(draws=1)
+    monkeypatch.setattr(module, "code_version", lambda *modules: modules)
+    measure(draws=1)
+    assert len({*keys}) == 2 and {"src.study.few_labels", "src.classifier", "src.train"} < {*keys[-1][-1]}
+
+
+def test_the_pixels_have_the_larger_penalty_that_they_need(tiny, measure, monkeypatch):
+    penalties, train = [], module.train_linear_classifier
+    monkeypatch.setattr(module, "train_linear_classifier", lambda z, y, c: penalties.append(c) or train(z, y, c))
+    measure(draws=1)
+    few_labels(tiny, {"pixels": build_autoencoder("pixels", 3072)}, (2, 10), 1, n_jobs=1)
+    assert penalties == [0.01, 0.01, 0.001, 0.001]
+
+
 def test_what_is_learnt_from_is_of_the_training_split(measure, tiny):
     images, labels = tiny.x_train.copy(), tiny.y_train.copy()
     images[180:], labels[180:] = 255 - images[180:], labels[180:][::-1]

@@ -288,6 +288,14 @@ def test_a_class_of_one_picture_is_refused_by_its_name(folder):
         load_image_folder(folder)
 
 
+def test_few_pictures_of_many_classes_are_split_with_every_class_in_both_parts(folder):
+    for colour in ("red", "green", "blue"):
+        for number in range(2, 10):
+            (folder / colour / f"{number}.png").unlink()
+    dataset = load_image_folder(folder)
+    assert sorted(dataset.y_train) == sorted(dataset.y_test) == [0, 1, 2]
+
+
 def test_it_is_found_by_its_name_once_it_is_kept(folder, tmp_path):
     dataset = load_image_folder(folder, "colours")
     save_dataset(dataset, tmp_path / "data")

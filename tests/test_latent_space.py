@@ -40,10 +40,10 @@ def test_a_traversal_moves_one_unit(model, tiny):
 
 
 def test_the_strongest_units_change_the_image_most(model, tiny):
-    units, changes = latent_space.strongest_units(model, tiny.x_test[0], count=3, reach=1.5)
+    units, changes = latent_space.strongest_units(model, tiny.x_test[0], count=3)
     assert changes.shape == (6,) and list(changes[units]) == sorted(changes, reverse=True)[:3]
     for unit, change in enumerate(changes):
-        low, high = latent_space.traverse(model, tiny.x_test[0], unit, [-1.5, 1.5])
+        low, high = latent_space.traverse(model, tiny.x_test[0], unit, [-2, 2])
         assert change == pytest.approx(np.square(low - high).mean(), rel=1e-3)
 
 

@@ -58,6 +58,10 @@ def test_they_are_small():
     assert sorted(path.stem for path in files) == sorted(CLASSES) and sum(path.stat().st_size for path in files) < 25e6
 
 
+def test_a_size_may_be_any_kind_of_number():
+    assert load_pretrained("CIFAR10", 10.0).row == load_pretrained("CIFAR10", 10).row
+
+
 @pytest.mark.parametrize(("dataset", "size"), [("CIFAR10", 11), ("MNIST", 10), ("CIFAR10", "10"), (None, 10)])
 def test_another_is_refused(dataset, size):
     with pytest.raises(ValueError, match="but of CIFAR10 and CIFAR100, of 10, 20, 50, 100 numbers"):

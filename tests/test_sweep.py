@@ -149,6 +149,12 @@ def test_interrupted_experiments_go_on_to_the_same_row_and_weights(study, monkey
     assert not list(in_training.iterdir())
 
 
+def test_the_time_of_training_counts_what_was_before_an_interruption(study, monkeypatch):
+    monkeypatch.setattr(sweep, "train_autoencoder", lambda *args, **options: [{"seconds": 40.0}, {"seconds": 60.0}])
+    (experiment,) = grid(["CIFAR10"], ["pca"], [3], probes=[])
+    assert run_experiment(experiment, settings=QUICK)["autoencoder_seconds"] == 100
+
+
 def test_a_damaged_state_of_training_is_made_anew(study, monkeypatch):
     (experiment,) = grid(["CIFAR10"], ["vae"], [3])
     whole = untimed(run_experiment(experiment, settings=QUICK))

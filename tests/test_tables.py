@@ -2,6 +2,7 @@ import pandas as pd
 import pytest
 
 from src.report import tables
+from src.report.style import uncertainty
 
 
 def test_the_error_table_has_means_by_size_and_the_best_in_bold(results):
@@ -27,17 +28,12 @@ def test_codes_that_labels_were_used_for_are_never_the_best(results):
 def test_the_probe_table_and_the_difference_to_pca(results):
     probes = tables.probe_table(results, "conv")
     assert probes.loc[("CIFAR10", "MLP"), "d = 10"] == "40.0"
-    assert probes.loc[("CIFAR10", "CNN on the decoded image"), "d = 10"] == "**45.0**"
+    assert probes.loc[("CIFAR10", "CNN"), "d = 10"] == "**45.0**"
     difference = tables.difference_to_pca(results, "conv")
-    assert difference.loc[("CIFAR10", "CNN on the decoded image"), "d = 10"] == "**+3.0**"
+    assert difference.loc[("CIFAR10", "CNN"), "d = 10"] == "**+3.0**"
     assert difference.loc[("CIFAR10", "MLP"), "d = 10"] == "+0.0"
-
-
-def test_the_headline_sets_the_same_probe_beside_the_same_probe(results):
-    line = tables.headline({"this run": results}, "conv").loc[("CIFAR10", "this run")]
-    assert line["MSE, share of PCA's (%)"] == "90.0"
-    assert line["MLP on the code"] == line["MLP on PCA's code"] == "40.0 to 55.0"
-    assert line["MLP on the pixels"] == "50.0"
+    assert uncertainty(results.assign(train_images=45_000)) == pytest.approx(1.41, abs=0.01)  # twice 0.5 x sqrt(2)
+    assert uncertainty(results.assign(train_images=180)) == pytest.approx(22.4, abs=0.1)
 
 
 @pytest.mark.parametrize("keep", [["vae"], ["conv"], ["pca"], []])
@@ -51,7 +47,6 @@ def test_what_was_not_run_is_left_out(results, keep):
         tables.probe_table(some, "conv"),
         tables.difference_to_pca(some, "conv"),
         tables.information_table(some, png),
-        tables.headline({"this run": some}, "conv"),
     ):
         assert tables.as_markdown(table)
     assert tables.as_markdown(tables.information_table(some, png)).startswith("| data set") == (keep == ["vae"])

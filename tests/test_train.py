@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 import torch
 from conftest import ONCE, same_weights
+from torch import nn
 
 from src import encode, train
 from src.autoencoder import AUTOENCODERS, ConvAutoencoder, build_autoencoder
 from src.data_loader import ImageDataset, load_dataset
 from src.encode import encode_images, reconstruction_errors, to_batch
-from src.train import Muon, TrainConfig, build_optimizers, mean_loss, train_autoencoder
+from src.train import Muon, TrainConfig, build_optimizers, fit, mean_loss, train_autoencoder
 from src.utils import DATA_DIR, save_atomically
 
 TWICE = replace(ONCE, epochs=2)
@@ -141,6 +142,19 @@ def test_the_state_of_another_training_is_refused(tiny, tmp_path, change, messag
     with pytest.raises(ValueError, match=f"state.pt is of another training: {message};"):
         train_autoencoder(model, dataset, change.get("config", ONCE), change.get("seed", 0), False, str(path))
     assert path.read_bytes() == before
+
+
+def test_a_loop_of_ones_own_goes_on_from_its_checkpoint(tmp_path):
+    def run(epochs):
+        model, x = nn.Linear(2, 1), torch.ones(4, 2)
+        config = replace(ONCE, epochs=2)
+        own = {"after_epoch": lambda record: {} if record["epoch"] <= epochs else 1 / 0}
+        own["loss"] = lambda x: {"total": model(x).square().mean()}
+        return fit(model, lambda: [(x,)], config=config, steps=1, checkpoint=tmp_path / "state.pt", **own)
+
+    with pytest.raises(ZeroDivisionError):
+        run(1)
+    assert [record["epoch"] for record in run(2)] == [1, 2]
 
 
 @pytest.mark.filterwarnings("ignore:.*damaged")

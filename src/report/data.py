@@ -34,7 +34,7 @@ def channel_statistics(datasets):
         pixels = dataset.x_train.reshape(-1, 3)
         mean = pixels.mean(0, dtype=np.float64) / 255
         std = np.sqrt([np.square(pixels[:, c], dtype=np.float64).mean() / 255**2 - mean[c] ** 2 for c in range(3)])
-        means, stds = PUBLISHED_STATISTICS[dataset.name]
+        means, stds = PUBLISHED_STATISTICS.get(dataset.name, (np.nan, np.nan))
         columns = {"mean": mean, "published mean": means, "std": std, "published std": stds}
         rows.append(pd.DataFrame({"data set": dataset.name, "channel": CHANNELS.keys()} | columns))
     return pd.concat(rows, ignore_index=True).round(4)
@@ -62,17 +62,17 @@ def count_duplicates(duplicates):
     return pd.DataFrame(counts, index=pd.Index(duplicates, name="data set"))
 
 
-def class_grid(dataset, per_class=10):
+def class_grid(dataset):
     """Training images: a row a class where there are few classes, else one image a class, grouped by superclass."""
     images, labels = dataset.split("train")
     if dataset.superclasses:
         return _superclass_grid(dataset, images, labels)
-    figure, axes = plt.subplots(len(dataset.classes), per_class, figsize=(per_class * 0.8, len(dataset.classes) * 0.8))
+    figure, axes = plt.subplots(len(dataset.classes), 10, figsize=(8, 0.8 * len(dataset.classes)), squeeze=False)
     for label, row in enumerate(axes):
         for ax, index in zip(row, np.flatnonzero(labels == label), strict=False):
             show_image(ax, images[index])
         row[0].set_ylabel(dataset.classes[label], rotation=0, ha="right", va="center")
-    figure.suptitle(f"{dataset.name}: the first {per_class} training images of each class")
+    figure.suptitle(f"{dataset.name}: the first ten training images of each class")
     return figure
 
 
@@ -107,22 +107,25 @@ def mean_images(dataset):
     """The mean training image of each class, or of each superclass where there are such."""
     images, labels = dataset.split("train")
     groups, names = dataset.by_superclass(labels)
-    figure, axes = plt.subplots(len(names) // 5, 5, figsize=(9, 1.9 * len(names) // 5))
-    for group, ax in enumerate(axes.flat):
-        title = names[group].replace("large man-made", "man-made").replace("large natural", "natural")
+    rows = -(-len(names) // 5)
+    figure, axes = plt.subplots(rows, 5, figsize=(9, 1.9 * rows), squeeze=False)
+    for ax in axes.flat[len(names) :]:
+        ax.axis("off")
+    for group, (ax, name) in enumerate(zip(axes.flat, names, strict=False)):
+        title = name.replace("large man-made", "man-made").replace("large natural", "natural")
         show_image(ax, images[groups == group].mean(0) / 255, title)
     kind = "superclass" if dataset.superclasses else "class"
     figure.suptitle(f"{dataset.name}: mean training image of each {kind}")
     return figure
 
 
-def duplicate_images(dataset, groups, columns=7):
+def duplicate_images(dataset, groups):
     """The images that occur more than once, each shown once, with where it occurs and under which class.
 
     `groups` as `find_duplicates` gives them.
     """
-    rows = -(-len(groups) // columns)
-    figure, axes = plt.subplots(rows, columns, figsize=(columns * 1.45, rows * 1.7), squeeze=False)
+    rows = -(-len(groups) // 7)
+    figure, axes = plt.subplots(rows, 7, figsize=(10.15, 1.7 * rows), squeeze=False)
     for ax in axes.flat[len(groups) :]:
         ax.axis("off")
     for ax, group in zip(axes.flat, groups, strict=False):

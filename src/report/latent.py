@@ -67,7 +67,7 @@ def method(image, code, reconstruction, model, probabilities):
     return figure
 
 
-def probabilities(images, tables, top=3):
+def probabilities(images, tables):
     """A row an image, a column a latent size: the classes that the MLP probe finds most probable.
 
     `images` (N, 32, 32, 3); `tables` maps a latent size to the table of `classify`, probabilities (N, classes).
@@ -78,7 +78,7 @@ def probabilities(images, tables, top=3):
     for row, (line, image) in enumerate(zip(axes, images, strict=True)):
         show_image(line[0], image)
         for ax, (dim, table) in zip(line[1:], tables.items(), strict=True):
-            _probable_classes(ax, table.iloc[row].nlargest(top))
+            _probable_classes(ax, table.iloc[row].nlargest(3))
             if row == 0:
                 ax.set_title(f"d = {dim}", fontsize=10)
             ax.tick_params(labelbottom=row == len(images) - 1, labelsize=8)

@@ -7,7 +7,7 @@ mean and, as error bars, the standard deviation over them.
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator
 
 from src.report.latent import image_grid
 from src.report.style import (
@@ -101,28 +101,27 @@ def reconstructions(originals, reconstructed, dataset):
 def training_time(rows, pca):
     """Validation error and MLP accuracy against seconds of training, a column a latent size.
 
-    `rows` has a row for every `autoencoder`, `latent_dim` and `epochs`; `pca` is indexed by latent size.
+    `rows`, of one data set, has a row for every `autoencoder`, `latent_dim` and `epochs`; `pca` is indexed by latent size.
     """
     sizes = sorted(rows.latent_dim.unique())
     figure, axes = plt.subplots(2, len(sizes), figsize=(4.4 * len(sizes), 5.6), squeeze=False, sharex=True)
     for line, column, scale in zip(axes, ("val_mse", "accuracy_mlp"), (1000, 100), strict=True):
         for ax, size in zip(line, sizes, strict=True):
-            for name in rows.autoencoder.unique():
-                chosen = rows[(rows.autoencoder == name) & (rows.latent_dim == size)].sort_values("autoencoder_seconds")
+            for name, chosen in rows[rows.latent_dim == size].sort_values("epochs").groupby("autoencoder"):
                 style = {"color": colour(name), "marker": "o", "ms": 4, "label": label(name)}
                 ax.plot(chosen.autoencoder_seconds, scale * chosen[column], **style)
-                if ax in axes[0]:
-                    for second, value, epochs in chosen[["autoencoder_seconds", column, "epochs"]].to_numpy():
-                        ax.annotate(
-                            f"{epochs:.0f}", (second, scale * value), (3, 3), textcoords="offset points", fontsize=7
-                        )
+                for second, value, epochs in chosen[["autoencoder_seconds", column, "epochs"]].to_numpy():
+                    where = {"xytext": (3, 3), "textcoords": "offset points", "fontsize": 7}
+                    ax.annotate(f"{epochs:.0f}", (second, scale * value), **where)
             ax.axhline(scale * pca.loc[size, column], color=colour("pca"), ls=":", label="PCA")
-    for ax, size in zip(axes[0], sizes, strict=True):
-        ax.set_title(f"d = {size}")
+    for (top, bottom), size in zip(axes.T, sizes, strict=True):
+        top.set_title(f"d = {size}")
+        bottom.set(xscale="log", xlabel="seconds of training, one core (log scale)")
+        bottom.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        bottom.xaxis.set_major_formatter("{x:.0f}")
+        bottom.minorticks_off()
     axes[0, 0].set_ylabel("validation MSE (10$^{-3}$)")
     axes[1, 0].set_ylabel("test accuracy, MLP probe (%)")
-    for ax in axes[1]:
-        ax.set(xscale="log", xlabel="seconds of training, one core")
     axes[0, 0].legend(fontsize=8)
-    figure.suptitle("What training buys; numbers at points are epochs")
+    figure.suptitle(f"{rows.dataset.iloc[0]}: what training buys (at the points: epochs)")
     return figure

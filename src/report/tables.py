@@ -32,40 +32,6 @@ def accuracy_table(results, probe="mlp"):
     return _by_size(results.assign(**values), 1, max, "model")
 
 
-def headline(runs, autoencoder):
-    """An autoencoder beside PCA and the pixels at the smallest and the largest size, a line a data set and run.
-
-    `runs` maps the name of a run to its rows. Accuracies (%) are those of the MLP probe.
-    """
-    lines = {}
-    for run, results in runs.items():
-        means = results.groupby(["dataset", "autoencoder", "latent_dim"])[["test_mse", "accuracy_mlp"]].mean()
-        for dataset in results.dataset.unique():
-            ours, pca, pixels = (
-                means.loc[(dataset, name)] if (dataset, name) in means.index else means.iloc[:0].droplevel([0, 1])
-                for name in (autoencoder, "pca", "pixels")
-            )
-            ends = [ours.index.min(), ours.index.max()]
-            lines[dataset, run] = {
-                "d": _ends(ends, 0),
-                "MSE, share of PCA's (%)": _ends((100 * ours.test_mse / pca.test_mse).reindex(ends), 1),
-                "MLP on the code": _ends(100 * ours.accuracy_mlp.reindex(ends), 1),
-                "MLP on PCA's code": _ends(100 * pca.accuracy_mlp.reindex(ends), 1),
-                "MLP on the pixels": _ends(100 * pixels.accuracy_mlp, 1),
-            }
-    return _two_levels(lines, "run")
-
-
-def _two_levels(rows, name):
-    """A frame of `rows`, which maps pairs of a data set and something called `name` to a dict by column."""
-    frame = pd.DataFrame.from_dict(rows, orient="index").fillna("")
-    return frame.rename_axis(index=["data set", name]).sort_index(level=0, sort_remaining=False) if rows else frame
-
-
-def _ends(values, digits):
-    return " to ".join(dict.fromkeys(f"{value:.{digits}f}" for value in values))
-
-
 def probe_table(results, autoencoder):
     """Test accuracy (%) of every probe on the codes of an autoencoder, by latent size."""
     rows = results[results.autoencoder == autoencoder]
@@ -76,7 +42,7 @@ def probe_table(results, autoencoder):
 def difference_to_pca(results, autoencoder):
     """Test accuracy of each probe on an autoencoder's codes less that on PCA's, in points, by latent size.
 
-    In bold are differences that are larger than their spread: that of the test images, or the deviation over seeds where that is more.
+    In bold are differences of more than two standard errors: of the test images, or the deviation over seeds where that is more.
     """
     rows = {}
     for probe, name in PROBE_LABELS.items():
@@ -84,9 +50,10 @@ def difference_to_pca(results, autoencoder):
         for (dataset, model, size), (mean, std) in summary.iterrows():
             if model == autoencoder and (dataset, "pca", size) in summary.index:
                 points = round(100 * (mean - summary.loc[(dataset, "pca", size), "mean"]), 1) + 0.0
-                is_clear = abs(points) > max(uncertainty(results), 100 * std)
+                is_clear = abs(points) > max(uncertainty(results), 200 * std)
                 rows.setdefault((dataset, name), {})[f"d = {size}"] = _bold(f"{points:+.1f}", is_clear)
-    return _two_levels(rows, "probe")
+    frame = pd.DataFrame.from_dict(rows, orient="index").fillna("")
+    return frame.rename_axis(index=["data set", "probe"]).sort_index(level=0, sort_remaining=False) if rows else frame
 
 
 def information_table(results, png):
@@ -127,7 +94,8 @@ def _by_size(results, digits, best, row):
     texts = table.pivot(index=["dataset", row], columns="column", values="text").fillna("")
     texts = texts[columns].loc[pd.MultiIndex.from_frame(lines)]
     seeds = table.groupby(["dataset", row])["size"].agg(["min", "max"])
-    texts["seeds"] = [f"{low}" if low == high else f"{low}-{high}" for low, high in seeds.loc[texts.index].to_numpy()]
+    seeds = seeds.loc[texts.index].astype(str).to_numpy()
+    texts["seeds"] = [" to ".join(dict.fromkeys(ends)) for ends in seeds]
     return texts.rename_axis(index=["data set", row], columns=None)
 
 

@@ -74,17 +74,27 @@ def origin(experiment, dataset, settings):
         "settings": {part: settings[part] for part in (model.trained_with, "network", "views", "mlp", "cnn")},
         "data": dataset.fingerprint,
         "code": _code_version(model) + _version_of_class(model),
-        "libraries": f"torch {torch.__version__}, NumPy {np.__version__}, scikit-learn {sklearn.__version__}",
+        "libraries": libraries(),
         "precision": f"{precision} on {get_device().type}",
     }
 
 
-@cache
+def libraries():
+    """Those that a result depends on, with their versions."""
+    return f"torch {torch.__version__}, NumPy {np.__version__}, scikit-learn {sklearn.__version__}"
+
+
 def _code_version(model):
     """Of the modules that all results depend on, and those that define the model's class."""
     defined_in = {part.__module__ for part in model.__mro__ if part.__module__.startswith("src.")}
+    return code_version(*sorted(defined_in | {f"src.{name}" for name in PART_OF_ALL_RESULTS}))
+
+
+@cache
+def code_version(*modules):
+    """A checksum of what modules do."""
     digest = hashlib.sha256()
-    for module in sorted(defined_in | {f"src.{name}" for name in PART_OF_ALL_RESULTS}):
+    for module in modules:
         source = (ROOT / module.replace(".", "/")).with_suffix(".py").read_text(encoding="utf-8")
         digest.update(_without_comments(source).encode())
     return digest.hexdigest()[:16]

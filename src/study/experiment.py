@@ -28,7 +28,7 @@ class Settings:
 
     network: Network = Network()
     train: TrainConfig = TrainConfig()
-    baseline: TrainConfig = TrainConfig(epochs=5, linear_rate=1.0)  # of those that say so
+    baseline: TrainConfig = TrainConfig(epochs=5, linear_rate=1.0)  # of classes whose `trained_with` is "baseline"
     supervised: TrainConfig = TrainConfig(
         epochs=12, kernel_rate=0.1, learning_rate=1e-2, linear_rate=1.0, weight_decay=0.05
     )
@@ -114,11 +114,11 @@ PRESETS = {
     ),
     "full": Preset(
         Settings(Network(width=64, depth=6), TrainConfig(epochs=8), features=TrainConfig(epochs=2)),
-        ("pca", "pixels", "random", "supervised", "spatial", "spatial_finetuned"),
+        ("pca", "pixels", "random_start", "random", "supervised", "spatial", "spatial_finetuned"),
         dict.fromkeys(CLASSES, ("features_50", "features_70", "features_90", "features")),
         {"counts": (10, 50, 100, 500), "draws": 5},
         conv_probe=("conv", "vae", "pca", "pixels", "features"),
-        sizes={"supervised": (10, 100)},
+        sizes={"supervised": (10, 100), "random_start": (10, 100)},
         repeated={(name, "conv"): (10, 100) for name in CLASSES}
         | {("CIFAR10", "features"): (10, 20, 50, 100), ("CIFAR100", "features_90"): (10, 20, 50, 100)},
         larger=dict.fromkeys((256, 384), Settings(Network(width=128, depth=2), TrainConfig(epochs=12))),
@@ -131,9 +131,10 @@ def study(preset, datasets, autoencoders, latent_dims, seeds=None, probes=DEFAUL
     """The experiments of a Preset, without repetitions: all autoencoders for every seed, its baselines for the first.
 
     Where no seeds are given, it is 0, with two more at the sizes that the preset repeats. Small codes come first,
-    and features before others, so that what the features of all sizes share is learnt once.
+    and features before others, so that a worker learns what the features of all sizes share once.
     """
-    latent_dims, probes, experiments = tuple(latent_dims), tuple(probes), []
+    latent_dims, experiments = tuple(latent_dims), []
+    probes = (probes,) if isinstance(probes, str) else tuple(probes)
     first, *others = [0] if seeds is None else [*seeds] or [None]  # which is refused by name
     autoencoders = tuple(autoencoders)
     for dataset in datasets:
@@ -144,7 +145,7 @@ def study(preset, datasets, autoencoders, latent_dims, seeds=None, probes=DEFAUL
             slow = ("conv",) if name in preset.conv_probe and "conv" not in probes else ()
             fast = tuple(probe for probe in probes if probe in preset.probes.get(name, probes))
             experiments += grid([dataset], [name], sizes, [first], fast + slow)
-            if name in autoencoders or name in of_features:
+            if len(AUTOENCODERS[name].latent_dims) > 1 and (name in autoencoders or name in of_features):
                 repeated = [size for size in sizes if size in preset.repeated.get((dataset, name), ())]
                 more = (repeated, MORE_SEEDS) if seeds is None else (sizes, others)
                 experiments += grid([dataset], [name], *more, probes)

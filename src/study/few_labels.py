@@ -1,7 +1,7 @@
 """How much of the class is read from few labelled images: by a linear probe of a code, and by a network trained from scratch."""
 
 import sys
-from pathlib import Path
+from dataclasses import replace
 
 import joblib
 import numpy as np
@@ -10,17 +10,15 @@ import torch
 import torch.nn.functional as F
 from tqdm import tqdm
 
-from src.classifier import LABEL_SMOOTHING, ResidualNetwork, train_linear_classifier
+from src.classifier import CNN, LABEL_SMOOTHING, ResidualNetwork, train_linear_classifier
 from src.encode import encode_images, image_batches, random_view, to_batch
 from src.features import remembered
-from src.train import TrainConfig, fit
+from src.study.checkpoints import code_version, libraries
+from src.train import fit
 from src.utils import get_device, one_thread, seeded
 
-PENALTY = 0.01  # scikit-learn's C for the linear probe
-FROM_SCRATCH = TrainConfig(
-    epochs=20, batch_size=128, kernel_rate=0.1, learning_rate=1e-2, linear_rate=1.0, weight_decay=0.05
-)
-SOURCE = Path(__file__).read_text(encoding="utf-8")  # so that what another version of this file has found is not taken
+PENALTY = 0.01  # scikit-learn's C for the linear probe, for codes that do not need more
+FROM_SCRATCH = replace(CNN, epochs=20)
 STEPS = 30  # batches of what is called an epoch, however few the images
 
 
@@ -32,11 +30,14 @@ def few_labels(dataset, models, counts=(10, 50, 100, 500), draws=5, n_jobs=-1):
     (images, labels), (test, truth) = dataset.split("train"), dataset.split("test")
     counts = [count for count in counts if count <= np.bincount(labels).min()]
     job, jobs = joblib.delayed(remembered(_measure)), []
+    # what another version of the code has found is not taken
+    made_by = libraries(), get_device().type, code_version(__name__, "src.classifier", "src.encode", "src.train")
     for name, model in models.items():
         z, z_test = encode_images(model, images), encode_images(model, test)
-        jobs += [job(SOURCE, name, c, i, labels, z, z_test, truth) for c in counts for i in range(draws)]
-    jobs += [job(SOURCE, "cnn", c, i, labels, images, test, truth) for c in counts for i in range(draws)]
-    rows = joblib.Parallel(n_jobs, return_as="generator")(jobs)
+        how = labels, z, z_test, truth, min(PENALTY, model.inverse_penalty)
+        jobs += [job(made_by, name, c, i, *how) for c in counts for i in range(draws)]
+    jobs += [job(made_by, "cnn", c, i, labels, images, test, truth) for c in counts for i in range(draws)]
+    rows = joblib.Parallel(n_jobs if get_device().type == "cpu" else 1, return_as="generator")(jobs)
     return pd.DataFrame(tqdm(rows, "few labels", len(jobs), file=sys.stdout)).assign(dataset=dataset.name)
 
 
@@ -46,15 +47,15 @@ def choose(labels, count, seed):
     return np.concatenate([draw.choice(np.flatnonzero(labels == c), count, replace=False) for c in np.unique(labels)])
 
 
-def _measure(source, name, count, draw, labels, inputs, test, truth):
+def _measure(made_by, name, count, draw, labels, inputs, test, truth, *penalty):
     chosen, how = choose(labels, count, draw), _train_network if name == "cnn" else _read_codes
     with one_thread(), seeded(draw):
-        accuracy = how(inputs[chosen], labels[chosen], test, truth)
+        accuracy = how(inputs[chosen], labels[chosen], test, truth, *penalty)
     return {"code": name, "per_class": count, "draw": draw, "accuracy": accuracy}
 
 
-def _read_codes(z, labels, z_test, truth):
-    return train_linear_classifier(z, labels, PENALTY).score(z_test, truth)
+def _read_codes(z, labels, z_test, truth, penalty):
+    return train_linear_classifier(z, labels, penalty).score(z_test, truth)
 
 
 def _train_network(images, labels, test, truth):

@@ -101,7 +101,8 @@ def _waiting(experiments, folder, settings):
 def _load(name, folder):
     dataset = load_dataset(name, download=False, sample=folder == "sample")
     if dataset.is_sample and folder != "sample":  # whose results must not replace those of the complete data
-        raise SweepError(f"of {name} only the embedded sample is there; sample=True keeps its results apart")
+        how = f"load_dataset({name!r}) downloads the data, and sample=True keeps the sample's results apart"
+        raise SweepError(f"of {name} only the embedded sample is there; {how}")
     return dataset
 
 
@@ -182,7 +183,8 @@ def _learn(experiment, dataset, settings, training):
     history = train_autoencoder(model, dataset, config, experiment.seed, progress=False, checkpoint=training)
     row = experiment.key | {"is_sample": dataset.is_sample, "train_images": len(dataset.split("train")[0])}
     row |= {"epochs": len(history), "parameters": sum(p.numel() for p in model.parameters())}
-    row |= {"autoencoder_seconds": time.perf_counter() - start}
+    # training that was interrupted has begun in another process
+    row |= {"autoencoder_seconds": max(time.perf_counter() - start, sum(epoch["seconds"] for epoch in history))}
     row |= measure_reconstruction(model, dataset) if model.has_decoder else {}
     row |= measure_information(model, dataset) if isinstance(model, VariationalAutoencoder) else {}
     return model, row, {"probes": [], "history": history, "state": model.state_dict()}
