@@ -103,7 +103,7 @@ def code_version(*modules):
 def _version_of_class(model):
     """Of an autoencoder that is defined elsewhere, in a notebook for example, the same of its class; else nothing.
 
-    Of its compiled code, since a worker has no source of what a notebook defines.
+    Of its compiled code, since a worker has no source of what a notebook defines; what it reads from outside is not seen.
     """
     own = [vars(part) for part in model.__mro__ if not part.__module__.startswith(("src.", "torch.", "builtins"))]
     parts = [(key, _compiled(x)) for part in own for key, x in sorted(part.items()) if callable(x) or key[:2] != "__"]

@@ -2,7 +2,6 @@
 
 import sys
 import time
-import warnings
 from collections import Counter
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -113,21 +112,18 @@ def _run_all(experiments, n_jobs, folder, settings):
     # the classes go along, since a worker has not run the notebook that may define them; in a pair with the experiment, since
     # Dask would keep a class as an argument of its own on one worker, and lose it with that worker
     jobs = (job((e, AUTOENCODERS[e.autoencoder]), folder, settings) for e in experiments)
-    with warnings.catch_warnings():
-        # joblib replaces a worker whose memory has grown, and says so each time; no experiment is lost by it
-        warnings.filterwarnings("ignore", "A worker stopped while some jobs were given")
-        results = joblib.Parallel(n_jobs, return_as="generator_unordered")(jobs)
-        bar = tqdm(results, "sweep", len(experiments), disable=not experiments, unit="experiment", file=sys.stdout)
-        try:
-            for experiment, row, failure in bar:
-                ended.add(experiment)
-                if failure:
-                    failures.append(f"{experiment}: {failure}")
-                else:
-                    write_rows([row], folder)
-        except BrokenProcessPool:
-            lost = ", ".join(str(e) for e in experiments if e not in ended)
-            failures.append(f"a worker was killed, perhaps for want of memory; run again for {lost}")
+    results = joblib.Parallel(n_jobs, return_as="generator_unordered")(jobs)
+    bar = tqdm(results, "sweep", len(experiments), disable=not experiments, unit="experiment", file=sys.stdout)
+    try:
+        for experiment, row, failure in bar:
+            ended.add(experiment)
+            if failure:
+                failures.append(f"{experiment}: {failure}")
+            else:
+                write_rows([row], folder)
+    except BrokenProcessPool:
+        lost = ", ".join(str(e) for e in experiments if e not in ended)
+        failures.append(f"a worker was killed, perhaps for want of memory; run again for {lost}")
     return failures
 
 
