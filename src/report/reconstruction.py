@@ -116,7 +116,7 @@ def training_time(rows, pca):
             ax.axhline(scale * pca.loc[size, column], color=colour("pca"), ls=":", label="PCA")
     for (top, bottom), size in zip(axes.T, sizes, strict=True):
         top.set_title(f"d = {size}")
-        bottom.set(xscale="log", xlabel="seconds of training, one core (log scale)")
+        bottom.set(xscale="log", xmargin=0.1, xlabel="seconds of training, one core (log scale)")
         bottom.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         bottom.xaxis.set_major_formatter("{x:.0f}")
         bottom.minorticks_off()
