@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from src.baseline import PRIOR_WORK, TUTORIAL
+from src.features import LEARNT_FROM
 from src.report import tables
 from src.study.checkpoints import read_results
 from src.utils import ROOT
@@ -313,6 +314,21 @@ def test_one_nested_code_stands_in_for_four():
         assert 1.045 < error(C10, "nested", size) / error(C10, "conv", size) < 1.075  # "five to seven per cent"
         assert error(C10, "nested", size) < error(C10, "pca", size)
         assert abs(accuracy(C10, "nested", size) - accuracy(C10, "pca", size)) < 1
+
+
+def test_epochs_and_images_are_as_many_as_the_text_says():
+    epochs = {**RESULTS[RESULTS.latent_dim < 256].groupby("autoencoder").epochs.agg(set)}
+    of_conv = {name: {8} for name in ("conv", "vae", "random_start", "denoising", "nested", "masked")}
+    of_features = {name: {2} for name in epochs if name.startswith("features")}
+    assert epochs == epochs | of_conv | of_features | {"spatial": {5}} and len(of_features) == 4
+    assert {*RESULTS[(RESULTS.latent_dim >= 256) & (RESULTS.autoencoder == "conv")].epochs} == {12}
+    assert {*RESULTS.train_images} == {45_000} and LEARNT_FROM == 20_000
+
+
+def test_rounding_to_two_bits_adds_up_to_nearly_half():
+    shown = tables.rate_table(RATES[RATES.name.isin(["conv", "features_50"]) & RATES.step.notna()])
+    added = shown["2 bits"][shown["2 bits"] != ""].str.extract(r"\+(\d+) %")[0].astype(int)
+    assert 40 < added.max() < 50
 
 
 def test_seeds_are_as_many_as_the_text_says():

@@ -42,7 +42,7 @@ def probe_table(results, autoencoder):
 def difference_to_pca(results, autoencoder):
     """Test accuracy of each probe on an autoencoder's codes less that on PCA's, in points, by latent size.
 
-    In bold are differences of more than two standard errors: of the test images, or the deviation over seeds where that is more.
+    In bold are differences of more than two standard errors of the test images, or two deviations over seeds where that is more.
     """
     rows = {}
     for probe, name in PROBE_LABELS.items():
