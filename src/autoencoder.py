@@ -4,10 +4,10 @@ The contract: `encode(x)` gives the latent codes z (N, d), the same for the same
 (N, 3, 32, 32) in [0, 1]; `forward(x)` is `decode(encode(x))`; `loss(x)` gives the terms of the loss by name, of which
 `total` is minimised. Images are float (N, 3, 32, 32) in [0, 1], codes float (N, d); what comes out is float32.
 
-A new autoencoder is a subclass with a `name`, and appears under it in the sweep, the tables and the figures.
+A new autoencoder is a subclass and an entry in MODELS of `src.baseline`; its label and colour are an entry in LOOKS of
+`src.report.style`.
 """
 
-import inspect
 import math
 
 import numpy as np
@@ -21,35 +21,31 @@ from src.utils import describe, fingerprint, seeded, whole_number
 IMAGE_SHAPE = (3, 32, 32)
 PIXELS = math.prod(IMAGE_SHAPE)  # numbers in an image: 3,072
 MAX_LATENT_DIM = 1024
-AUTOENCODERS = {}  # every named class that has been defined, by its name
 _PCA = {}  # the last four that were fitted, by the fingerprint of their images: all latent sizes share one
 
 
 class Autoencoder(nn.Module):
     """The contract. A subclass supplies `encoder` and `decoder`, and overrides `loss` where it is not the MSE."""
 
-    name = None
-    label, colour, marker = None, "#777777", "o"  # in tables and figures
     latent_dims = range(1, MAX_LATENT_DIM + 1)  # the sizes that its code can have
     stages = ("reconstruction",)  # how it is trained, in order: by its own loss, by "labels"; () where in closed form
     trained_with = "train"  # which of a study's settings
     has_decoder = True  # False where nothing has learnt to decode the code
     inverse_penalty = 1.0  # that suits a linear probe of the code (scikit-learn's C)
 
-    def __init_subclass__(cls, **kwargs):
-        super().__init_subclass__(**kwargs)
-        if vars(cls).get("name"):  # not an inherited one, which is another class's
-            AUTOENCODERS[cls.name] = cls
-            cls.label = vars(cls).get("label", cls.name)
-
     def __init__(self, latent_dim):
         super().__init__()
+        self.name = type(self).__name__  # `build_autoencoder` puts the name in MODELS here
         self.latent_dim = self.check_latent_dim(latent_dim)
 
     @classmethod
     def check_latent_dim(cls, latent_dim):
         """`latent_dim` as an int where the code can have that size; else a ValueError."""
-        return whole_number(latent_dim, f"{cls.name}: latent_dim", min(cls.latent_dims), max(cls.latent_dims))
+        name = f"{cls.__name__}: latent_dim"
+        latent_dim = whole_number(latent_dim, name, min(cls.latent_dims), max(cls.latent_dims))
+        if latent_dim not in cls.latent_dims:
+            raise ValueError(f"{name} must be one of {', '.join(map(str, cls.latent_dims))}, not {latent_dim}")
+        return latent_dim
 
     def initialise(self, images):
         """Called once before training with the uint8 training images (N, 32, 32, 3)."""
@@ -100,7 +96,6 @@ class ConvAutoencoder(Autoencoder):
     Encoder and decoder have `depth` convolutions of 3 x 3 each, with `width` channels.
     """
 
-    name, label, colour, marker = "conv", "convolutional AE", "#1f77b4", "o"
     images_per_component = 1  # how many the start needs for each principal component
 
     def __init__(self, latent_dim, width=32, depth=2):
@@ -155,7 +150,6 @@ class VariationalAutoencoder(ConvAutoencoder):
     `reconstruction` is the MSE from a sampled code, `kl` is in nats per image, and `total` is in nats per image up to a constant.
     """
 
-    name, label, colour, marker = "vae", "variational AE", "#d95f02", "s"
     images_per_component = 2  # the last of as many as images have no variance, and would cost new images many nats
 
     def __init__(self, latent_dim, **network):
@@ -191,8 +185,6 @@ class DenoisingAutoencoder(ConvAutoencoder):
     `noise` is the standard deviation of the normal noise on pixels in [0, 1], drawn anew for every batch.
     """
 
-    name, label, colour, marker = "denoising", "denoising AE", "#d6277e", "D"
-
     def __init__(self, latent_dim, noise=0.2, **network):
         super().__init__(latent_dim, **network)
         if not 0 <= noise < math.inf:
@@ -209,18 +201,19 @@ class DenoisingAutoencoder(ConvAutoencoder):
 
 
 def build_autoencoder(name, latent_dim, seed=0, **network):
-    """A new, untrained autoencoder by name, with latent codes of `latent_dim` numbers; the same seed gives the same weights.
+    """A new, untrained autoencoder by its name in MODELS, with codes of `latent_dim` numbers; the same seed gives the same weights.
 
-    Known are the classes of this module and of every module that has been imported, such as `src.baseline`. `network`,
-    the `width` and `depth` of ConvAutoencoder, reaches the classes whose constructor takes them.
+    `network` are further arguments of its constructor, such as the `width` and `depth` of ConvAutoencoder. Raises ValueError for
+    an unknown name or size, TypeError for an argument that the constructor does not take.
     """
-    if name not in AUTOENCODERS:
-        raise ValueError(f"unknown autoencoder {name!r}: choose one of {', '.join(AUTOENCODERS)}")
-    taken = inspect.signature(AUTOENCODERS[name]).parameters
-    if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in taken.values()):
-        network = {key: value for key, value in network.items() if key in taken}
+    from src.baseline import MODELS  # here, because the models are built on this module
+
+    if name not in MODELS:
+        raise ValueError(f"unknown autoencoder {name!r}: choose one of {', '.join(MODELS)}")
     with seeded(seed):
-        return AUTOENCODERS[name](latent_dim, **network).eval()
+        model = MODELS[name](latent_dim, **network).eval()
+    model.name = name
+    return model
 
 
 def add_noise(x, std):

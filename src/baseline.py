@@ -1,11 +1,28 @@
-"""What gives the study's numbers a scale: PCA, raw pixels, a random and a supervised encoder, the prior work."""
+"""What gives the study's numbers a scale: PCA, raw pixels, a random and a supervised encoder, the prior work.
+
+And MODELS, the one place where an autoencoder or a baseline is entered under its name.
+"""
+
+import inspect
+import re
+from functools import partial
 
 import pandas as pd
 import torch
 from torch import nn
 
-from src.autoencoder import IMAGE_SHAPE, PIXELS, Autoencoder, ConvAutoencoder, fit_pca
+from src.autoencoder import (
+    IMAGE_SHAPE,
+    PIXELS,
+    Autoencoder,
+    ConvAutoencoder,
+    DenoisingAutoencoder,
+    VariationalAutoencoder,
+    fit_pca,
+)
 from src.classifier import ResidualNetwork
+from src.features import FeatureAutoencoder
+from src.objectives import MaskedAutoencoder, NestedAutoencoder
 
 # What the prior work, Autoencoder-classifier_CIFAR, reports in its own notebook: the error of its convolutional autoencoder
 # on test images, and the accuracy of the classifier on its code, which it trained for CIFAR-10 only.
@@ -33,7 +50,6 @@ TUTORIAL = pd.DataFrame(
 class PCACode(Autoencoder):
     """Principal component analysis, the best linear code."""
 
-    name, label, colour, marker = "pca", "PCA", "#444444", "^"
     stages = ()
 
     def __init__(self, latent_dim):
@@ -57,7 +73,6 @@ class PCACode(Autoencoder):
 class PixelCode(Autoencoder):
     """The image itself as a code of 3,072 numbers."""
 
-    name, label, colour, marker = "pixels", "raw pixels", "#2a9d4a", "X"
     latent_dims = (PIXELS,)
     stages = ()
     inverse_penalty = 1e-3  # 3,072 numbers need more penalty than the codes do
@@ -72,8 +87,6 @@ class PixelCode(Autoencoder):
 class RandomStart(ConvAutoencoder):
     """What the start at the principal components adds: the same training from a random initialisation."""
 
-    name, label, colour, marker = "random_start", "conv. AE, random start", "#6baed6", "v"
-
     def initialise(self, images):
         """Keep the random initialisation."""
 
@@ -81,7 +94,6 @@ class RandomStart(ConvAutoencoder):
 class RandomEncoder(RandomStart):
     """What no training gives: the convolutional autoencoder's encoder at its random initialisation."""
 
-    name, label, colour, marker = "random", "random encoder", "#a0a0a0", "v"
     stages = ()
     has_decoder = False
 
@@ -89,7 +101,6 @@ class RandomEncoder(RandomStart):
 class SupervisedEncoder(Autoencoder):
     """What labels give: a residual network that is trained with labels through the same bottleneck."""
 
-    name, label, colour, marker = "supervised", "supervised encoder", "#c0392b", "*"
     stages = ("labels",)
     trained_with = "supervised"
     has_decoder = False
@@ -105,7 +116,6 @@ class SupervisedEncoder(Autoencoder):
 class SpatialAutoencoder(Autoencoder):
     """The prior work's baseline: convolutions alone, down to a code of 8 channels of 4 x 4 positions, 128 numbers."""
 
-    name, label, colour, marker = "spatial", "8x4x4 code, frozen", "#8e5bb5", "P"
     latent_dims = (8 * 4 * 4,)
     trained_with = "baseline"
 
@@ -133,6 +143,54 @@ def _conv(inputs, outputs):
 class FineTunedCode(SpatialAutoencoder):
     """The same code once its encoder has been trained on with labels."""
 
-    name, label, colour, marker = "spatial_finetuned", "8x4x4 code, fine-tuned", "#c08fd8", "P"
     stages = ("reconstruction", "labels")
     has_decoder = False
+
+
+class Models(dict):
+    """Constructors by name. A name of this repository, and a name that could be read as something else, are refused."""
+
+    def __init__(self, **constructors):
+        super().__init__(constructors)
+        self.of_the_repository = frozenset(constructors)
+
+    def __setitem__(self, name, constructor):
+        if name in self.of_the_repository:
+            raise ValueError(f"{name!r} is a model of this repository; give yours another name")
+        if not re.fullmatch(r"[A-Za-z][\w-]*", name) or name.lower() in ("na", "nan", "null", "none"):
+            raise ValueError(f"{name!r} cannot be a model's name; take a letter, then letters, digits, - and _")
+        if not isinstance(getattr(constructor, "func", constructor), type):
+            raise ValueError(f"{name!r} must be a class, or a functools.partial of one, not {constructor!r}")
+        super().__setitem__(name, constructor)
+
+
+MODELS = Models(
+    conv=ConvAutoencoder,
+    vae=VariationalAutoencoder,
+    denoising=DenoisingAutoencoder,
+    masked=MaskedAutoencoder,
+    nested=NestedAutoencoder,
+    features=FeatureAutoencoder,
+    features_90=partial(FeatureAutoencoder, share=0.9),
+    features_70=partial(FeatureAutoencoder, share=0.7),
+    features_50=partial(FeatureAutoencoder, share=0.5),
+    pca=PCACode,
+    pixels=PixelCode,
+    random_start=RandomStart,
+    random=RandomEncoder,
+    supervised=SupervisedEncoder,
+    spatial=SpatialAutoencoder,
+    spatial_finetuned=FineTunedCode,
+)
+
+
+def model_class(name):
+    """The class of a model by its name."""
+    return getattr(MODELS[name], "func", MODELS[name])  # a partial's is its function
+
+
+def network_arguments(name, network):
+    """Those of `network`, a dict such as {"width": 32, "depth": 2}, that the constructor of a model takes."""
+    parameters = inspect.signature(MODELS[name]).parameters
+    takes_all = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+    return {key: value for key, value in network.items() if takes_all or key in parameters}

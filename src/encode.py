@@ -38,18 +38,25 @@ def reconstruction_errors(model, images):
 
 
 @torch.no_grad()
-def encode_views(model, images, count, seed=0):
+def encode_views(model, images, count, seed=0, features=None):
     """Yield the latent codes of `count` views of uint8 images (N, 32, 32, 3), each float32 (N, latent_dim).
 
     The first view is the images as they are; all the others are shifted and mirrored at random. Networks that are trained
-    on codes take one view an epoch: the encoder is frozen, what varies is the image that it sees.
+    on codes take one view an epoch: the encoder is frozen, what varies is the image that it sees. `features` are those of every
+    view, float (N, SIZE), for a FeatureAutoencoder, where they are known.
     """
     generator = torch.Generator().manual_seed(whole_number(seed, "seed", 0, 2**32 - 1))
     for view in range(count):
         codes = []
-        for x in image_batches(model, images):
+        for start, x in zip(range(0, len(images), BATCH), image_batches(model, images), strict=True):
+            x = random_view(x, generator) if view else x
             with mixed_precision(x.device):
-                codes.append(model.encode(random_view(x, generator) if view else x).cpu().numpy())
+                if features is None:
+                    z = model.encode(x)
+                else:
+                    known = torch.from_numpy(features[view][start : start + BATCH])
+                    z = model.encode_with(x, known.to(x.device))
+            codes.append(z.cpu().numpy())
         yield np.concatenate(codes)
 
 

@@ -2,7 +2,9 @@
 
 import math
 import time
-from functools import partial
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -19,17 +21,11 @@ from src.classifier import (
     train_neighbours,
 )
 from src.encode import encode_views, image_batches, reconstruction_errors
-from src.train import mean_loss
+from src.train import TrainConfig, mean_loss
 from src.utils import as_bytes, check_images, check_latents, for_torch, seeded
 
 ACTIVE_NATS = 0.01  # a unit whose mean divergence from the prior is above this counts as active
 MEMORY = 2e9  # bytes that the views of a code may take together; where they take more, each is made when it is used
-PROBES = {  # the columns that each fills
-    "linear": ("accuracy_linear",),
-    "knn": ("accuracy_knn",),
-    "mlp": ("accuracy_mlp", "top5_mlp", "macro_f1_mlp"),
-    "conv": ("accuracy_conv",),
-}
 
 
 class FunctionPair(Autoencoder):
@@ -41,7 +37,7 @@ class FunctionPair(Autoencoder):
 
     def __init__(self, encode, decode, example):
         super(Autoencoder, self).__init__()  # whose codes may have any size
-        self.latent_dim = check_latents(encode(example), "the codes").shape[1]
+        self.name, self.latent_dim = "functions", check_latents(encode(example), "the codes").shape[1]
         self.functions, self.has_decoder = (encode, decode), decode is not None
 
     def encoder(self, x):
@@ -70,7 +66,7 @@ def evaluate(encode, decode, dataset, name="own", probes=("linear", "knn", "mlp"
     (images, _), (test, _) = dataset.split("train"), dataset.split("test")
     model = FunctionPair(encode, decode, test[:2])
     row = {"dataset": dataset.name, "autoencoder": name, "latent_dim": model.latent_dim, "seed": seed}
-    row |= {"is_sample": dataset.is_sample, "train_images": len(images)}
+    row |= {"is_sample": dataset.is_sample, "train_images": len(images), "test_images": len(test)}
     row |= measure_reconstruction(model, dataset) if model.has_decoder else {}
     return row | evaluate_probes(model, dataset, probes, seed, views, mlp, cnn)[0]
 
@@ -122,37 +118,97 @@ def noisy_errors(model, images, levels, seed=0):
     return rows
 
 
-def evaluate_probes(model, dataset, probes, seed=0, views=8, mlp=MLP, cnn=CNN):
+@dataclass
+class ProbeTask:
+    """What probes are trained on: the codes of the training images and their labels; `views` are codes of other views of the images.
+
+    `views` is a list or a generator without end, of which networks take the next one every epoch.
+    """
+
+    model: torch.nn.Module
+    codes: np.ndarray
+    views: list
+    labels: np.ndarray
+    n_classes: int
+    seed: int
+    mlp: TrainConfig
+    cnn: TrainConfig
+
+
+def train_mlp_probe(task):
+    return train_classifier(task.views, task.labels, task.n_classes, task.mlp, task.seed)
+
+
+def train_cnn_probe(task):
+    return train_decoder_classifier(task.model, task.views, task.labels, task.n_classes, task.cnn, task.seed)
+
+
+def score_network(network, z, y):
+    return score_logits(predict_logits(network, z), y)
+
+
+def score_estimator(estimator, z, y):
+    return {"accuracy": estimator.score(z, y)}
+
+
+class Probe(NamedTuple):
+    """How a probe is trained, from a ProbeTask, and scored, on codes and labels; which scores are columns of the table."""
+
+    train: Callable
+    score: Callable
+    columns: tuple[str, ...] = ("accuracy",)
+    takes_views: bool = False
+    needs_decoder: bool = False
+
+
+PROBES = {  # a column is called SCORE_NAME: accuracy_linear
+    "linear": Probe(
+        lambda task: train_linear_classifier(task.codes, task.labels, task.model.inverse_penalty), score_estimator
+    ),
+    "knn": Probe(lambda task: train_neighbours(task.codes, task.labels), score_estimator),
+    "mlp": Probe(train_mlp_probe, score_network, ("accuracy", "top5", "macro_f1"), takes_views=True),
+    "cnn": Probe(train_cnn_probe, score_network, takes_views=True, needs_decoder=True),
+}
+
+
+def evaluate_probes(model, dataset, probes, seed=0, views=8, mlp=MLP, cnn=CNN, features=None):
     """Train `probes`, names of PROBES, on the codes of the training images and score them on those of the test images.
 
     The two networks see another view of every image each epoch, `views` of them in turn. Returns the columns of the table
     with `classifier_seconds`, and of the MLP, where it is among the probes, the trained network and its test predictions.
+    `features` are the SharedFeatures of a FeatureAutoencoder's images, where they are known.
     """
     probes = (probes,) if isinstance(probes, str) else tuple(probes)
     if unknown := [probe for probe in probes if probe not in PROBES]:
         raise ValueError(f"unknown probe {unknown[0]!r}: choose one of {', '.join(PROBES)}")
-    start, row, n_classes, trained = time.perf_counter(), {}, len(dataset.classes), {}
+    start, row, trained = time.perf_counter(), {}, {}
     (images, labels), (test, truth) = dataset.split("train"), dataset.split("test")
-    test_codes, count = next(encode_views(model, test, 1)), views if {"mlp", "conv"} & {*probes} else 1
-    views_of_all = partial(encode_views, model, images, count, seed)
-    kept = list(views_of_all()) if 4 * count * len(images) * model.latent_dim < MEMORY else None
-    codes = kept[0] if kept else next(views_of_all())
-    if "linear" in probes:
-        linear = train_linear_classifier(codes, labels, model.inverse_penalty)
-        row["accuracy_linear"] = linear.score(test_codes, truth)
-    if "knn" in probes:
-        row["accuracy_knn"] = train_neighbours(codes, labels).score(test_codes, truth)
-    if "mlp" in probes:
-        network = train_classifier(kept or _again_and_again(views_of_all), labels, n_classes, mlp, seed)
-        scores = score_logits(predict_logits(network, test_codes), truth)
-        trained = {"classifier": network.state_dict(), "predictions": torch.from_numpy(scores["predictions"])}
-        row |= {"accuracy_mlp": scores["accuracy"], "top5_mlp": scores["top5"], "macro_f1_mlp": scores["macro_f1"]}
-    if "conv" in probes and model.has_decoder:
-        network = train_decoder_classifier(model, kept or _again_and_again(views_of_all), labels, n_classes, cnn, seed)
-        row["accuracy_conv"] = score_logits(predict_logits(network, test_codes), truth)["accuracy"]
+    of_train, of_test = (features.train, [features.test]) if features else (None, None)
+    test_codes = next(encode_views(model, test, 1, features=of_test))
+    count = views if any(PROBES[probe].takes_views for probe in probes) else 1
+    codes, all_views = _views_of(model, images, count, seed, of_train)
+    task = ProbeTask(model, codes, all_views, labels, len(dataset.classes), seed, mlp, cnn)
+    for name in probes:
+        probe = PROBES[name]
+        if probe.needs_decoder and not model.has_decoder:
+            continue
+        fitted = probe.train(task)
+        scores = probe.score(fitted, test_codes, truth)
+        row |= {f"{column}_{name}": scores[column] for column in probe.columns}
+        if name == "mlp":
+            trained = {"classifier": fitted.state_dict(), "predictions": torch.from_numpy(scores["predictions"])}
     return row | {"classifier_seconds": time.perf_counter() - start}, trained
 
 
-def _again_and_again(views):
+def _views_of(model, images, count, seed, features):
+    """The codes of the images as they are, and those of all views: a list, or without end where they take too much memory."""
+    if 4 * count * len(images) * model.latent_dim < MEMORY:
+        views = list(encode_views(model, images, count, seed, features))
+        return views[0], views
+    first = next(encode_views(model, images, 1, features=features))
+    return first, _again_and_again(model, images, count, seed, features)
+
+
+def _again_and_again(*arguments):
     while True:
-        yield from views()
+        yield from encode_views(*arguments)

@@ -6,21 +6,15 @@ On why: Alberti et al. 2017, https://arxiv.org/abs/1703.04332 (a lower error of 
 Pihlgren, Sandin & Liwicki 2020, https://arxiv.org/abs/2001.03444 (a loss on features does).
 """
 
-import sys
-from pathlib import Path
-
-import sklearn
 import torch
 import torch.nn.functional as F
-from joblib import Memory
 from scipy.linalg import eigh
 from sklearn.cluster import MiniBatchKMeans
 from torch import nn
 
-from src import encode
-from src.autoencoder import ConvAutoencoder
+from src.autoencoder import ConvAutoencoder, check_batch
 from src.encode import BATCH, random_view, to_batch
-from src.utils import MODELS_DIR, fingerprint, has_bfloat16, seeded
+from src.utils import has_bfloat16, seeded
 
 PATCH, GRID = 6, 2  # pixels and quadrants a side
 CENTRES = 800  # of each dictionary
@@ -29,13 +23,6 @@ SIZE = 100  # numbers of the longest code
 LEARNT_FROM, VIEWS = 20_000, 4  # images, and views of each, from which the projection is learnt
 SHRINKAGE = 0.1  # of the covariance within views, to its mean diagonal
 JITTER = (0.3, 1), (0.3, 1), (0.15, 3)  # how far contrast, brightness and tint of a view go; for how many channels each
-# what the results in `models/cache` depend on, beside the arguments of what made them
-SOURCE = [
-    torch.__version__,
-    sklearn.__version__,
-    *(Path(m.__file__).read_text("utf-8") for m in (encode, sys.modules[__name__])),
-]
-CACHE = 3e9  # bytes that `models/cache` may keep
 
 
 class PatchDictionary(nn.Module):
@@ -98,6 +85,9 @@ class PatchFeatures(nn.Module):
         with torch.autocast(x.device.type, enabled=False):
             return self.responses(x) @ self.projection - self.offset
 
+    def is_learnt(self):
+        return bool(self.projection.any())
+
     def responses(self, x):
         """The square roots of the responses of both dictionaries, the coarse one's to images of half the size."""
         return torch.cat([self.fine(x), self.coarse(F.avg_pool2d(x, 2))], 1).sqrt()
@@ -146,58 +136,52 @@ def strong_view(x):
     return (((x - mean) * contrast + mean) * brightness * tint).clamp(0, 1)
 
 
-def remembered(function, **options):
-    """A function whose results are kept in `models/cache`, and taken from there when it is called with the same arguments."""
-    return Memory(MODELS_DIR / "cache", verbose=0).cache(function, **options)
-
-
-def _learn(images, seed, source):
+def learn_features(images, seed):
+    """PatchFeatures learnt from uint8 images (N, 32, 32, 3), of which the first LEARNT_FROM are taken."""
     features = PatchFeatures(SIZE)
     with seeded(seed):
-        features.learn(images, seed)
-    Memory(MODELS_DIR / "cache", verbose=0).reduce_size(CACHE)
-    return features.state_dict()
-
-
-def _project(features, key, x):
-    return features(torch.from_numpy(x).to(key[1])).cpu().numpy()
+        features.learn(images[:LEARNT_FROM], seed)
+    return features
 
 
 class FeatureAutoencoder(ConvAutoencoder):
     """A code whose numbers are features, all or a part; the rest is a convolutional autoencoder's, trained to complete them.
 
+    `share`, from 0 to 1, is the part of the numbers that are features.
     The features are frozen; what is trained, to minimise the mean squared error, are the other numbers and the decoder of all.
-    The features of all sizes are the first of the same 100. They are kept in `models/cache`, for all codes that share them.
+    The features of all sizes are the first of the same 100.
     """
 
-    name, label, colour, marker = "features", "features", "#4a1486", "h"
-    share = 1.0  # of the numbers that are features
     latent_dims = range(1, SIZE + 1)
     trained_with = "features"
 
-    def __init__(self, latent_dim, **network):
+    def __init__(self, latent_dim, share=1.0, **network):
         super().__init__(latent_dim, **network)
-        self.others = self.latent_dim - round(self.share * self.latent_dim)
+        if not 0 <= share <= 1:
+            raise ValueError(f"share must be from 0 to 1, not {share!r}")
+        self.others = self.latent_dim - round(share * self.latent_dim)
         self.features.requires_grad_(bool(self.others > 0))
         self.patch_features = PatchFeatures(SIZE)
 
     def encoder(self, x):
-        features = self._features_of(x)[:, : self.latent_dim - self.others]
-        return torch.cat([super().encoder(x)[:, : self.others], features], 1) if self.others else features
+        return self._join(x, self.patch_features(x))
 
-    def _features_of(self, x):
-        if self.training or len(x) < BATCH:
-            return self.patch_features(x)
-        buffers = [buffer.cpu().numpy() for buffer in self.patch_features.buffers()]
-        key = fingerprint(*buffers), x.device.type, has_bfloat16(x.device), SOURCE
-        project = remembered(_project, ignore=["features"])
-        return torch.from_numpy(project(self.patch_features, key, x.detach().cpu().numpy())).to(x.device)
+    def encode_with(self, x, features):
+        """`encode(x)` where the features of all images of the batch are known, float (N, SIZE)."""
+        return self._join(check_batch(x, self.training), features).float()
+
+    def _join(self, x, features):
+        features = features[:, : self.latent_dim - self.others]
+        return torch.cat([super().encoder(x)[:, : self.others], features], 1) if self.others else features
 
     @torch.no_grad()
     def initialise(self, images):
-        """Start at features that are learnt from `images`, principal components beside them, and the best linear decoder of both."""
-        learn = remembered(_learn)
-        self.patch_features.load_state_dict(learn(images[:LEARNT_FROM], torch.initial_seed() % 2**32, SOURCE))
+        """Start at the features, principal components beside them, and the best linear decoder of both.
+
+        The features are learnt from `images`, unless the model was given some that are.
+        """
+        if not self.patch_features.is_learnt():
+            self.patch_features = learn_features(images, torch.initial_seed() % 2**32)
         super().initialise(images)
         self.eval()
         x = to_batch(images[:10_000], "cpu")
@@ -207,24 +191,3 @@ class FeatureAutoencoder(ConvAutoencoder):
 
     def start_at(self, pca, components):
         super().start_at(pca, min(components, self.others))
-
-
-class MostlyFeatures(FeatureAutoencoder):
-    """The same with a tenth of the numbers for pixels."""
-
-    name, label, colour, marker = "features_90", "90 % features", "#7a55b5", "h"
-    share = 0.9
-
-
-class FeaturesAndPixels(FeatureAutoencoder):
-    """The same with three tenths of the numbers for pixels."""
-
-    name, label, colour, marker = "features_70", "70 % features", "#a991d4", "h"
-    share = 0.7
-
-
-class HalfFeatures(FeatureAutoencoder):
-    """The same with half of the numbers for pixels."""
-
-    name, label, colour, marker = "features_50", "50 % features", "#d0c4e8", "h"
-    share = 0.5

@@ -18,8 +18,6 @@ class MaskedAutoencoder(ConvAutoencoder):
     After the masked autoencoders of He et al. (2022, https://arxiv.org/abs/2111.06377), which hide three quarters.
     """
 
-    name, label, colour, marker = "masked", "masked AE", "#17a2b8", "o"
-
     def loss(self, x):
         x = check_batch(x, self.training)
         patches = (torch.rand(len(x), 1, 8, 8, device=x.device) < 1 / 3).float()
@@ -37,7 +35,6 @@ class NestedAutoencoder(ConvAutoencoder):
     numbers `encode` gives; the weights are the same for all of them, bit for bit, after training with the same seed.
     """
 
-    name, label, colour, marker = "nested", "nested AE", "#00857c", "P"
     latent_dims = range(1, NESTED_SIZES[-1] + 1)
 
     def __init__(self, latent_dim, **network):

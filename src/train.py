@@ -14,8 +14,12 @@ import torch.nn.functional as F
 from torch import nn
 from tqdm import tqdm
 
-from src.encode import image_batches, random_view, reconstruct_images, to_batch
+from src.data_loader import ImageDataset
+from src.encode import image_batches, random_view, to_batch
+from src.source import code_of_class
 from src.utils import (
+    check_images,
+    fingerprint,
     get_device,
     load_safely,
     mixed_precision,
@@ -53,12 +57,15 @@ class TrainConfig:
             object.__setattr__(self, setting, float(value))
 
 
-def fit(model, batches, loss, config, *, steps, after_epoch=None, checkpoint=None, made_by=None, progress=None):
+def fit(
+    model, batches, loss, config, steps, after_epoch=None, on_epoch=None, checkpoint=None, made_by=None, progress=None
+):
     """Train `model` for `config.epochs` epochs; the loop that autoencoders and classifiers share.
 
     `batches()` yields the batches of one epoch, `steps` of them, each a tuple of tensors; `loss(*batch)` gives the terms of the
     loss by name, of which `total` is minimised. Returns the history, a dict an epoch: `epoch`, `seconds`, every term as
-    `train_TERM`, and what `after_epoch(record)` returns. `progress` is the label of a progress bar, None for none.
+    `train_TERM`, and what `after_epoch(record)` returns; `on_epoch(record)` is called with each when it is whole. `progress`
+    is the label of a progress bar, None for none.
     With `checkpoint`, a path, the state is kept there after every epoch, and training that finds one goes on from it, to the
     same weights bit for bit (on CUDA not for codes of features); a state that was not made by the same `made_by` is a ValueError.
     Raises FloatingPointError, naming the epoch, where the loss stops being finite.
@@ -73,10 +80,7 @@ def fit(model, batches, loss, config, *, steps, after_epoch=None, checkpoint=Non
         start = time.perf_counter()
         model.train()
         terms = _train_epoch(batches(), loss, optimizers, schedules)
-        if not all(x.isfinite().all() for x in (torch.tensor(terms["total"]), *model.parameters())):
-            raise FloatingPointError(
-                f"the loss is {terms['total']:.4g} in epoch {epoch}; a lower learning rate may help"
-            )
+        _check_finite(terms, model, epoch)
         model.eval()
         record = {"epoch": epoch} | {f"train_{term}": value for term, value in terms.items()}
         record |= after_epoch(record) if after_epoch else {}
@@ -85,8 +89,21 @@ def fit(model, batches, loss, config, *, steps, after_epoch=None, checkpoint=Non
         if checkpoint:
             state = {name: part.state_dict() for name, part in parts.items()}
             save_atomically(state | {"history": history, "random": random_state(), "made_by": made_by}, checkpoint)
+        if on_epoch:
+            _call(on_epoch, history[-1])
     model.eval()
     return history
+
+
+def _call(on_epoch, record):
+    before = random_state()  # what a caller's function draws changes nothing
+    on_epoch(record)
+    set_random_state(before)
+
+
+def _check_finite(terms, model, epoch):
+    if not all(x.isfinite().all() for x in (torch.tensor(terms["total"]), *model.parameters())):
+        raise FloatingPointError(f"the loss is {terms['total']:.4g} in epoch {epoch}; a lower learning rate may help")
 
 
 def _train_epoch(batches, loss, optimizers, schedules):
@@ -102,7 +119,7 @@ def _train_epoch(batches, loss, optimizers, schedules):
             schedule.step()
         seen += len(batch[0])
         for term, value in terms.items():
-            sums[term] += value.item() * len(batch[0])
+            sums[term] += torch.as_tensor(value).item() * len(batch[0])
     return {term: value / seen for term, value in sums.items()}
 
 
@@ -110,8 +127,16 @@ class Muon(torch.optim.Muon):
     """torch's Muon, which takes matrices alone, for the kernels of convolutions: one row of a matrix an output channel."""
 
     def __init__(self, kernels, **settings):
+        matrices = [kernel.detach().permute(0, 2, 3, 1).flatten(1) for kernel in kernels]
+        pairs = zip(kernels, matrices, strict=True)
+        if any(
+            kernel.data_ptr() != matrix.data_ptr() for kernel, matrix in pairs
+        ):  # a copy, whose changes would be lost
+            raise ValueError(
+                "Muon takes kernels that are channels-last; call model.to(memory_format=torch.channels_last)"
+            )
         self.kernels = kernels
-        super().__init__([kernel.detach().permute(0, 2, 3, 1).flatten(1) for kernel in kernels], **settings)
+        super().__init__(matrices, **settings)
 
     def step(self):
         for kernel, matrix in zip(self.kernels, self.param_groups[0]["params"], strict=True):
@@ -135,7 +160,8 @@ def build_optimizers(model, config, steps):
         # these views share the kernels' memory, which `fit` has made channels-last
         optimizers.append(Muon(kernels, weight_decay=config.weight_decay))
         rates.append(config.kernel_rate)
-    steps += steps == 10  # of which torch's schedule would divide by the length of its first phase, zero
+    # torch's OneCycleLR has no rate to speak of at 1 step, and divides by zero at 10
+    steps = {1: 2, 10: 11}.get(steps, steps)
     schedule = partial(torch.optim.lr_scheduler.OneCycleLR, total_steps=steps, pct_start=0.1, cycle_momentum=False)
     return optimizers, [schedule(*pair) for pair in zip(optimizers, rates, strict=True)]
 
@@ -147,7 +173,7 @@ def _resume(checkpoint, made_by, parts):
     state = load_safely(checkpoint)
     found = state.get("made_by") if isinstance(state, dict) else None
     if not isinstance(found, dict):
-        raise ValueError(f"{checkpoint} is damaged, or no state of training; delete it or give another path")
+        raise ValueError(f"{checkpoint} is damaged, or no state of training; give another path")
     if found != made_by:
         other = " and ".join(key for key in made_by if found.get(key) != made_by[key])
         raise ValueError(f"{checkpoint} is of another training: other {other}; give this one another path")
@@ -157,52 +183,81 @@ def _resume(checkpoint, made_by, parts):
     return state["history"]
 
 
-def train_autoencoder(model, dataset, config=TrainConfig(), seed=0, progress=True, checkpoint=None, log_dir=None):
-    """Train a new `model` on the training split, on the GPU where there is one, through the stages that its class names.
+def train_autoencoder(model, images, config=TrainConfig(), seed=0, progress=True, checkpoint=None, on_epoch=None):
+    """Train a new `model` on images, on the GPU where there is one, through the stages that its class names.
 
-    Returns the history, a dict an epoch: `epoch`, `seconds`, and each term of the loss as `train_TERM` and `val_TERM`, means
-    over the images of the split; empty where the code is in closed form. Labels are looked at in a
-    stage "labels" only, whose epochs have no `val_TERM` and are not logged.
+    `images` are uint8 (N, 32, 32, 3), of which the last tenth are for validation, or an ImageDataset, of which the training split is
+    taken. Returns the history, a dict an epoch: `epoch`, `seconds`, and each term of the loss as `train_TERM` and `val_TERM`, means
+    over the images of the split; empty where the code is in closed form. `on_epoch`, a function, is called with each. Labels are
+    looked at in a stage "labels" only, whose epochs have no `val_TERM`.
     The same seed gives the same weights on one thread, for models of `build_autoencoder` with the same seed; the caller's
-    random state is left as it was. With `checkpoint`, a path, training that was interrupted goes on from there. With
-    `log_dir`, a path, every epoch's numbers and some reconstructions are logged there for TensorBoard, if that is installed.
+    random state is left as it was. With `checkpoint`, a path, training that was interrupted goes on from there.
     Raises FloatingPointError where the loss stops being finite, ValueError where `checkpoint` is of another training.
     """
-    images, _ = dataset.split("train")
+    dataset = images if isinstance(images, ImageDataset) else _unlabelled(images, model)
+    made_by = _what_makes(model, dataset, config, seed)
     history = []
     with seeded(seed):
-        model.initialise(images)
+        model.initialise(dataset.split("train")[0])
         model.to(get_device()).eval()
-        made_by = {"autoencoder": f"{model.name} {model.latent_dim}", "network": repr(model), "seed": int(seed)}
-        made_by |= {"config": asdict(config), "data": dataset.fingerprint}
-        arguments = {"made_by": made_by, "progress": made_by["autoencoder"] if progress else None}
+        label = f"{model.name} {model.latent_dim}"
+        arguments = {"made_by": made_by, "progress": label if progress else None, "on_epoch": on_epoch}
         for stage in model.stages:
             arguments["checkpoint"] = checkpoint if stage == model.stages[0] else checkpoint and f"{checkpoint}.{stage}"
-            if stage == "labels":
-                history += _fit_to_labels(model, dataset, config, arguments)
-            else:
-                history += _fit_to_images(model, dataset, config, log_dir, arguments)
+            fit_stage = _fit_to_labels if stage == "labels" else _fit_to_images
+            history += fit_stage(model, dataset, config, arguments)
     return history
 
 
-def _fit_to_images(model, dataset, config, log_dir, arguments):
+def _unlabelled(images, model):
+    """Images without labels as an ImageDataset."""
+    check_images(images)
+    if "labels" in model.stages:
+        raise ValueError(f"{model.name} is trained with labels; give an ImageDataset, which has them")
+    labels = np.zeros(len(images), np.int64)
+    return ImageDataset("images", images, labels, images[:1], labels[:1], ("image",))
+
+
+def _what_makes(model, dataset, config, seed):
+    """All that a training depends on, as plain values, for its checkpoint."""
+    arguments = {key: x for key, x in vars(model).items() if isinstance(x, (int, float, str))}
+    return {
+        "autoencoder": f"{model.name} {model.latent_dim}",
+        "network": f"{model} {arguments}",
+        "start": fingerprint(*(value.detach().cpu().numpy() for value in model.state_dict().values())),
+        "code": code_of_class(type(model)),
+        "seed": int(seed),
+        "config": asdict(config),
+        "data": dataset.fingerprint,
+    }
+
+
+def _shuffled(count, batch_size):
+    """Indices of images in random order, as the batches of an epoch; without a last one of a single image, which batch norm refuses."""
+    batches = [indices.numpy() for indices in torch.randperm(count).split(batch_size)]
+    return batches[: _count_batches(count, batch_size)]
+
+
+def _count_batches(count, batch_size):
+    one_left_over = count > batch_size > 1 and count % batch_size == 1
+    return math.ceil(count / batch_size) - one_left_over
+
+
+def _fit_to_images(model, dataset, config, arguments):
     """Train a model by its own loss, without labels, on images of which half are mirrored."""
     (images, _), (validation, _) = dataset.split("train"), dataset.split("validation")
 
     def batches():
-        for indices in torch.randperm(len(images)).split(config.batch_size):
-            x = to_batch(images[indices.numpy()], get_device())
+        for indices in _shuffled(len(images), config.batch_size):
+            x = to_batch(images[indices], get_device())
             yield (torch.where(torch.rand(len(x), 1, 1, 1, device=x.device) < 0.5, x.flip(3), x),)
 
     def after_epoch(record):
-        terms = {f"val_{term}": value for term, value in mean_loss(model, validation).items()}
-        if log_dir:
-            _log_epoch(log_dir, record | terms, model, validation[:16])
-        return terms
+        return {f"val_{term}": value for term, value in mean_loss(model, validation).items()}
 
     # the more units, the less variance the last of them have, and the smaller the steps that they bear
     config = replace(config, linear_rate=config.linear_rate * min(1, 100 / model.latent_dim))
-    steps = math.ceil(len(images) / config.batch_size)
+    steps = _count_batches(len(images), config.batch_size)
     return fit(model, batches, model.loss, config, steps=steps, after_epoch=after_epoch, **arguments)
 
 
@@ -212,14 +267,14 @@ def _fit_to_labels(model, dataset, config, arguments):
     classifier = nn.Linear(model.latent_dim, len(dataset.classes)).to(get_device())
 
     def batches():
-        for indices in torch.randperm(len(images)).split(config.batch_size):
-            x = random_view(to_batch(images[indices.numpy()], get_device()))
-            yield x, torch.from_numpy(labels[indices.numpy()]).to(get_device())
+        for indices in _shuffled(len(images), config.batch_size):
+            x = random_view(to_batch(images[indices], get_device()))
+            yield x, torch.from_numpy(labels[indices]).to(get_device())
 
     def loss(x, y):
         return {"total": F.cross_entropy(classifier(model.encode(x)).float(), y)}
 
-    steps = math.ceil(len(images) / config.batch_size)
+    steps = _count_batches(len(images), config.batch_size)
     return fit(nn.ModuleList([model, classifier]), batches, loss, config, steps=steps, **arguments)
 
 
@@ -229,15 +284,5 @@ def mean_loss(model, images):
     sums = defaultdict(float)
     for x in image_batches(model, images):
         for term, value in model.loss(x).items():
-            sums[term] += value.item() * len(x)
+            sums[term] += torch.as_tensor(value).item() * len(x)
     return {term: value / len(images) for term, value in sums.items()}
-
-
-def _log_epoch(log_dir, record, model, images):
-    from torch.utils.tensorboard import SummaryWriter  # here, because TensorBoard is no requirement
-
-    with SummaryWriter(log_dir) as writer:
-        for name, value in record.items():
-            writer.add_scalar(name, value, record["epoch"])
-        pairs = np.concatenate([images / np.float32(255), reconstruct_images(model, images)])
-        writer.add_images("validation images, then reconstructions", pairs, record["epoch"], dataformats="NHWC")

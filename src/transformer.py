@@ -8,7 +8,6 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from src.autoencoder import build_autoencoder
-from src.data_loader import ImageDataset
 from src.encode import decode_codes, encode_images
 from src.train import TrainConfig, train_autoencoder
 from src.utils import as_bytes, check_images, one_thread
@@ -37,14 +36,12 @@ class AutoencoderTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
     def fit(self, X, y=None):
         """Train on images X, of which the last tenth serve for validation; `y` is not looked at."""
         images = as_images(X)
-        labels = np.zeros(len(images), np.int64)  # an ImageDataset has some
-        dataset = ImageDataset("images", images, labels, images[:1], labels[:1], classes=("image",))
         seed = check_random_state(self.random_state).randint(2**31 - 1)
         model = build_autoencoder(self.autoencoder, self.latent_dim, seed)
         if "labels" in model.stages:
             raise ValueError(f"{self.autoencoder} is trained with labels; a transformer has none")
         with one_thread():  # the weights would depend on the number of threads
-            self.history_ = train_autoencoder(model, dataset, TrainConfig(epochs=self.epochs), seed, progress=False)
+            self.history_ = train_autoencoder(model, images, TrainConfig(epochs=self.epochs), seed, progress=False)
         self.model_ = model
         self._n_features_out = model.latent_dim
         return self

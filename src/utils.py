@@ -77,22 +77,31 @@ def describe(array):
 @contextmanager
 def seeded(seed):
     """Let torch draw from `seed`, a whole number from 0 to 2**32 - 1; afterwards its generators are as they were before."""
-    seed = whole_number(seed, "seed", 0, 2**32 - 1)
-    with torch.random.fork_rng(range(torch.cuda.device_count())):
+    seed, before = whole_number(seed, "seed", 0, 2**32 - 1), random_state()
+    try:
         torch.manual_seed(seed)
         yield
+    finally:
+        set_random_state(before)
 
 
 def random_state():
-    """The state of torch's generators, on the CPU and every CUDA device, for `set_random_state`."""
-    return {"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []}
+    """The state of torch's generators, on the CPU, every CUDA device and Apple's MPS, for `set_random_state`."""
+    state = {"cpu": torch.get_rng_state()}
+    if torch.cuda.is_available():
+        state["cuda"] = torch.cuda.get_rng_state_all()
+    if torch.backends.mps.is_available():
+        state["mps"] = torch.mps.get_rng_state()
+    return state
 
 
 def set_random_state(state):
     """Put torch's generators where they were when `random_state` was called."""
     torch.set_rng_state(state["cpu"])
-    if state["cuda"]:
+    if "cuda" in state:
         torch.cuda.set_rng_state_all(state["cuda"])
+    if "mps" in state:
+        torch.mps.set_rng_state(state["mps"])
 
 
 def get_device():

@@ -7,17 +7,18 @@ import torch
 from conftest import same_weights
 
 from src import autoencoder, baseline, objectives  # noqa: F401 (their autoencoders are known by name once they are imported)
-from src.autoencoder import AUTOENCODERS, ConvAutoencoder, build_autoencoder, fit_pca, kl_divergence
+from src.autoencoder import ConvAutoencoder, build_autoencoder, fit_pca, kl_divergence
+from src.baseline import MODELS, Models, model_class, network_arguments
 from src.evaluate import measure_information
 from src.train import TrainConfig, train_autoencoder
 
 FAMILIES = ("conv", "vae", "denoising")
-WITH_DECODER = [name for name in AUTOENCODERS if name != "supervised"]
+WITH_DECODER = [name for name in MODELS if name != "supervised"]
 IMAGES = torch.rand(8, 3, 32, 32, generator=torch.Generator().manual_seed(0))
 
 
 def build(name, latent_dim=7):
-    sizes = AUTOENCODERS[name].latent_dims
+    sizes = model_class(name).latent_dims
     return build_autoencoder(name, latent_dim if latent_dim in sizes else sizes[0])
 
 
@@ -32,7 +33,7 @@ def test_the_code_has_the_latent_size_and_the_image_its_shape(name, latent_dim):
     assert torch.equal(model(IMAGES), model.decode(z))
 
 
-@pytest.mark.parametrize("name", AUTOENCODERS)
+@pytest.mark.parametrize("name", MODELS)
 def test_an_encoding_is_the_same_again_and_does_not_depend_on_the_other_images(name):
     model = build(name)
     z = model.encode(IMAGES)
@@ -47,13 +48,14 @@ def test_the_families_share_their_network():
     assert all(conv[key].shape == vae[key].shape for key in conv)
 
 
-@pytest.mark.parametrize("name", AUTOENCODERS)
+@pytest.mark.parametrize("name", MODELS)
 def test_width_and_depth_reach_the_classes_that_take_them(name):
-    sizes = AUTOENCODERS[name].latent_dims
-    model = build_autoencoder(name, 7 if 7 in sizes else sizes[0], width=8, depth=3)
+    sizes = model_class(name).latent_dims
+    network = network_arguments(name, {"width": 8, "depth": 3})
+    model = build_autoencoder(name, 7 if 7 in sizes else sizes[0], **network)
     kernels = [tuple(parameter.shape) for parameter in model.parameters() if parameter.ndim == 4]
     of_conv = 2 * [(8, 48, 1, 1), *3 * [(8, 8, 3, 3)], (48, 8, 1, 1)]
-    assert (kernels == of_conv) == issubclass(AUTOENCODERS[name], ConvAutoencoder)
+    assert (kernels == of_conv) == issubclass(model_class(name), ConvAutoencoder)
 
 
 def test_the_seed_decides_the_initialisation():
@@ -130,31 +132,43 @@ def test_pca_is_exact_and_fitted_once(sample):
     assert fit_pca(images.copy()) is pca and fit_pca(images[:100]) is not pca
 
 
-def test_a_class_is_known_by_its_own_name_only():
-    class Unnamed(ConvAutoencoder):
-        pass
+class Wide(ConvAutoencoder):
+    latent_dims = (8, 64)
 
-    assert AUTOENCODERS["conv"] is ConvAutoencoder and Unnamed not in AUTOENCODERS.values()
+    def __init__(self, latent_dim, width=8):
+        super().__init__(latent_dim, width)
 
 
-def test_a_class_with_a_name_alone_is_labelled_by_it_and_takes_the_settings_that_it_names(monkeypatch):
-    monkeypatch.setattr(autoencoder, "AUTOENCODERS", dict(AUTOENCODERS))
+def test_a_model_of_ones_own_is_a_class_and_an_entry(monkeypatch):
+    monkeypatch.setitem(MODELS, "wide", Wide)
+    model = build_autoencoder("wide", 8, width=16)
+    assert model.name == "wide" and model.features[1].layers[0].out_channels == 16
+    assert network_arguments("wide", {"width": 16, "depth": 4}) == {"width": 16}
+    with pytest.raises(ValueError, match="Wide: latent_dim must be one of 8, 64, not 32"):
+        build_autoencoder("wide", 32)
 
-    class Mine(ConvAutoencoder):
-        name = "mine"
 
-        def __init__(self, latent_dim, **others):
-            super().__init__(latent_dim, **others)
+def test_an_argument_that_a_model_does_not_take_is_an_error():
+    for name in ("conv", "vae", "pca", "features_50"):
+        with pytest.raises(TypeError, match="widht"):
+            build_autoencoder(name, 7, widht=8)
 
-    class Wide(ConvAutoencoder):
-        name = "wide"
 
-        def __init__(self, latent_dim, width=8):
-            super().__init__(latent_dim, width)
-
-    assert (Mine.label, Wide.label, ConvAutoencoder.label) == ("mine", "wide", "convolutional AE")
-    layers = {name: build_autoencoder(name, 3, width=16, depth=4).features[1].layers for name in ("mine", "wide")}
-    assert {name: (x[0].out_channels, len(x)) for name, x in layers.items()} == {"mine": (16, 11), "wide": (16, 7)}
+@pytest.mark.parametrize(
+    ("name", "entry", "message"),
+    [
+        ("conv", Wide, "'conv' is a model of this repository"),
+        ("2024", Wide, "'2024' cannot be a model's name"),
+        ("NA", Wide, "'NA' cannot be a model's name"),
+        ("a[1]", Wide, "cannot be a model's name"),
+        ("wide", lambda latent_dim: Wide(latent_dim), "must be a class, or a functools.partial of one"),
+    ],
+)
+def test_an_entry_that_cannot_be_is_refused(name, entry, message):
+    models = Models(**MODELS)
+    with pytest.raises(ValueError, match=message):
+        models[name] = entry
+    assert models == MODELS
 
 
 @pytest.mark.parametrize("latent_dim", [0, -1, 1025, 2.5, "10", None, True])
@@ -175,11 +189,11 @@ def test_an_unknown_family_is_refused():
 
 @pytest.mark.parametrize(("name", "latent_dim"), [("spatial", 64), ("pixels", 10), ("nested", 101), ("pca", 2000)])
 def test_a_size_that_a_code_has_not_is_refused(name, latent_dim):
-    with pytest.raises(ValueError, match=f"{name}: latent_dim must be a whole number"):
+    with pytest.raises(ValueError, match=f"{model_class(name).__name__}: latent_dim must be a whole number"):
         build_autoencoder(name, latent_dim)
 
 
-@pytest.mark.parametrize("name", AUTOENCODERS)
+@pytest.mark.parametrize("name", MODELS)
 def test_wrong_images_are_refused(name):
     model = build(name)
     for images in (
@@ -197,7 +211,7 @@ def test_wrong_images_are_refused(name):
                 method(images)
 
 
-@pytest.mark.parametrize("name", AUTOENCODERS)
+@pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float16])
 def test_images_and_codes_of_another_precision_are_taken(name, dtype):
     model, images = build(name), IMAGES.to(dtype)

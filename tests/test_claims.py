@@ -127,9 +127,9 @@ def claims():
             f"{acc(C10, 'pca', 10)} to {acc(C10, 'pca', 100)} on PCA's and {acc(C10, 'pixels', 3072)} on all "
             f"pixels:",
             f"labels, it has {acc(C10, 'features', 10)} to {acc(C10, 'features', 100)}.",
-            f"with 100 numbers, {acc(C10, 'conv', 100, 'conv')} on the autoencoder's code, "
-            f"{acc(C10, 'pca', 100, 'conv')} on PCA's and {acc(C10, 'features', 100, 'conv')} on features, "
-            f"and {acc(C10, 'pixels', 3072, 'conv')} on the images",
+            f"with 100 numbers, {acc(C10, 'conv', 100, 'cnn')} on the autoencoder's code, "
+            f"{acc(C10, 'pca', 100, 'cnn')} on PCA's and {acc(C10, 'features', 100, 'cnn')} on features, "
+            f"and {acc(C10, 'pixels', 3072, 'cnn')} on the images",
             f"the error is {of_pca(C100, 'conv', 10)} of PCA's with 10 numbers and "
             f"{of_pca(C100, 'conv', 100)} with 100, and the MLP has {acc(C100, 'conv', 10)} to "
             f"{acc(C100, 'conv', 100)} on its code (PCA {acc(C100, 'pca', 10)} to {acc(C100, 'pca', 100)}, "
@@ -149,16 +149,16 @@ def claims():
             f"an accuracy of {acc(C10, 'conv', 10)} to {acc(C10, 'conv', 100)} on its code, "
             f"{acc(C10, 'pca', 10)} to {acc(C10, 'pca', 100)} on PCA's, {acc(C10, 'pixels', 3072)} on all "
             f"pixels, and {acc(C10, 'features', 10)} to {acc(C10, 'features', 100)} on a code",
-            f"CNN probe has {acc(C10, 'conv', 100, 'conv')} on the autoencoder's code, "
-            f"{acc(C10, 'pca', 100, 'conv')} on PCA's and {acc(C10, 'features', 100, 'conv')} on features, "
-            f"and {acc(C10, 'pixels', 3072, 'conv')} on the original",
+            f"CNN probe has {acc(C10, 'conv', 100, 'cnn')} on the autoencoder's code, "
+            f"{acc(C10, 'pca', 100, 'cnn')} on PCA's and {acc(C10, 'features', 100, 'cnn')} on features, "
+            f"and {acc(C10, 'pixels', 3072, 'cnn')} on the original",
             f"The error is {of_pca(C100, 'conv', 10)} of PCA's with 10 numbers and "
             f"{of_pca(C100, 'conv', 100)} with 100; the MLP probe has {acc(C100, 'conv', 10)} to "
             f"{acc(C100, 'conv', 100)} on the autoencoder's code, {acc(C100, 'pca', 10)} to "
             f"{acc(C100, 'pca', 100)} on PCA's, {acc(C100, 'pixels', 3072)} on all pixels and "
             f"{acc(C100, 'features', 10)} to {acc(C100, 'features', 100)} on features.",
-            f"CNN probe has {acc(C100, 'conv', 100, 'conv')}, {acc(C100, 'pca', 100, 'conv')} and "
-            f"{acc(C100, 'features', 100, 'conv')} with 100 numbers, and {acc(C100, 'pixels', 3072, 'conv')} "
+            f"CNN probe has {acc(C100, 'conv', 100, 'cnn')}, {acc(C100, 'pca', 100, 'cnn')} and "
+            f"{acc(C100, 'features', 100, 'cnn')} with 100 numbers, and {acc(C100, 'pixels', 3072, 'cnn')} "
             f"on the original",
             f"test error by {twenty_epochs(10)} at d = 10 and {twenty_epochs(100)} at d =",
             f"on CIFAR-10 with {of_pca(C10, 'conv', 10)} of its error at d = 10 and {of_pca(C10, 'conv', 100)} at d =",
@@ -170,7 +170,7 @@ def claims():
             f"code falls from {gain(C10, 'conv', 'pca', 10)} points at d = 10 to "
             f"{gain(C10, 'conv', 'pca', 100)} at d = 100, where the error is nearly a quarter lower; on "
             f"CIFAR-100 it is {largest_gain(C100)} at most.",
-            f"CNN probe has {acc(C10, 'pixels', 3072, 'conv')}.",
+            f"CNN probe has {acc(C10, 'pixels', 3072, 'cnn')}.",
             f"features alone have {acc(C10, 'features', 100)} at d = 100 where the convolutional autoencoder "
             f"has {acc(C10, 'conv', 100)}, and {acc(C10, 'features', 10)} beside {acc(C10, 'conv', 10)} at d "
             f"= 10; on CIFAR-100 {acc(C100, 'features', 100)} beside {acc(C100, 'conv', 100)} at d =",
@@ -182,7 +182,7 @@ def claims():
             f"pixels, {few(C10, 'pca', 50)} on PCA's code and {few(C10, 'conv', 50)} on the autoencoder's.",
             f"scratch, which has {few(C10, 'cnn', 50)} there and catches",
             f"code goes from {acc(C10, 'conv', 100, 'linear')} (linear) over {acc(C10, 'conv', 100, 'knn')} "
-            f"(kNN) and {acc(C10, 'conv', 100)} (MLP) to {acc(C10, 'conv', 100, 'conv')} (CNN): probes of",
+            f"(kNN) and {acc(C10, 'conv', 100)} (MLP) to {acc(C10, 'conv', 100, 'cnn')} (CNN): probes of",
             f"prior work reports {prior(100)} with its own classifier at this size, and the MLP probe has "
             f"{acc(C10, 'pca', 100)} on PCA's code and {acc(C10, 'random', 100)} on that of",
             f"linear one has {acc(C10, 'features', 100, 'linear')}, and the CNN",
@@ -277,20 +277,20 @@ def test_denoising_pays_on_noisy_images():
         assert mse["denoising"] > mse["conv"] if level == 0 else level < 0.2 or mse["denoising"] < mse["conv"]
 
 
-@pytest.mark.parametrize("probe", ["linear", "knn", "mlp", "conv"])
+@pytest.mark.parametrize("probe", ["linear", "knn", "mlp", "cnn"])
 def test_features_hold_more_of_the_class_under_every_probe(probe):
     assert all(accuracy(d, "features", s, probe) > accuracy(d, "conv", s, probe) + 3 for d in BOTH for s in SIZES)
 
 
 def test_the_lead_of_features_is_smaller_for_the_cnn():
     lead = {
-        probe: accuracy(C10, "features", 100, probe) - accuracy(C10, "conv", 100, probe) for probe in ("mlp", "conv")
+        probe: accuracy(C10, "features", 100, probe) - accuracy(C10, "conv", 100, probe) for probe in ("mlp", "cnn")
     }
-    assert round(lead["mlp"]) == 13 and 4 < lead["conv"] < 5
+    assert round(lead["mlp"]) == 13 and 4 < lead["cnn"] < 5
 
 
 def test_features_are_half_way_from_pixels_to_labels():
-    assert all(accuracy(d, "features", s) > accuracy(d, "features", s, "conv") for d in BOTH for s in SIZES)
+    assert all(accuracy(d, "features", s) > accuracy(d, "features", s, "cnn") for d in BOTH for s in SIZES)
     pixels, features, labels = (accuracy(C10, name, 100) for name in ("conv", "features", "supervised"))
     assert 0.45 < (features - pixels) / (labels - pixels) < 0.65
     pixels, features, labels = (accuracy(C10, name, 10) for name in ("conv", "features", "supervised"))

@@ -90,7 +90,7 @@ def test_the_scores_are_those_of_scikit_learn():
 def test_a_class_that_never_occurs_is_no_obstacle():
     z, y = blobs(3)
     scores = evaluate_classifier(train_classifier(z, y, 10, QUICK), z, y)
-    assert scores["accuracy"] > 0.9 and scores["macro_f1"] < 0.4
+    assert scores["accuracy"] > 0.9 and scores["macro_f1"] > 0.9  # of the classes that occur
 
 
 def test_the_linear_probe_learns():
@@ -127,9 +127,8 @@ def test_a_frozen_decoder_with_dropout_and_batch_norm_stays_as_it_is(tiny):
 def test_a_classifier_in_training_predicts_as_one_that_is_ready():
     model = LatentClassifier(6, 3).train()
     logits, before = predict_logits(model, Z), model.layers[1].running_mean.clone()
-    assert np.array_equal(predict_logits(model, Z[:5]), logits[:5]) and torch.equal(
-        model.layers[1].running_mean, before
-    )
+    assert np.allclose(predict_logits(model, Z[:5]), logits[:5], rtol=1e-4, atol=1e-3)
+    assert torch.equal(model.layers[1].running_mean, before)
 
 
 def test_the_cnn_probe_needs_a_decoder_and_its_codes():

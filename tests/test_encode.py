@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from conftest import same_weights
 
 from src import encode
-from src.autoencoder import AUTOENCODERS, build_autoencoder
+from src.autoencoder import build_autoencoder
+from src.baseline import MODELS, model_class
 from src.encode import (
     decode_codes,
     encode_images,
@@ -27,9 +28,9 @@ def model(tiny):
     return model
 
 
-@pytest.mark.parametrize("name", AUTOENCODERS)
+@pytest.mark.parametrize("name", MODELS)
 def test_nothing_changes_a_model(name, tiny):
-    sizes = AUTOENCODERS[name].latent_dims
+    sizes = model_class(name).latent_dims
     model = build_autoencoder(name, 5 if 5 in sizes else sizes[0])
     before = copy.deepcopy(model.state_dict())
     z = encode_images(model, tiny.x_test)

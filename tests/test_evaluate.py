@@ -12,8 +12,8 @@ from conftest import ONCE, QUICK, same_weights
 from sklearn.decomposition import PCA
 
 from src import evaluate
-from src.autoencoder import AUTOENCODERS, build_autoencoder
-from src.baseline import PRIOR_WORK
+from src.autoencoder import build_autoencoder
+from src.baseline import MODELS, PRIOR_WORK, model_class
 from src.encode import reconstruct_images
 from src.evaluate import (
     PROBES,
@@ -76,15 +76,18 @@ def test_the_bound_is_no_shorter_than_the_code_of_a_discretised_normal():
 
 def test_every_probe_learns_the_class(vae, tiny):
     row, trained = probed(vae, tiny, config=TEN)
-    assert set(row) == {column for columns in PROBES.values() for column in columns} | {"classifier_seconds"}
-    assert row["accuracy_linear"] > 0.5 and row["accuracy_knn"] > 0.2 and row["accuracy_conv"] > 0.2
+    assert set(row) == {f"{column}_{name}" for name, probe in PROBES.items() for column in probe.columns} | {
+        "classifier_seconds"
+    }
+    assert row["accuracy_linear"] > 0.5 and row["accuracy_knn"] > 0.2 and row["accuracy_cnn"] > 0.2
     assert row["top5_mlp"] >= row["accuracy_mlp"] > 0.3
     assert (trained["predictions"].numpy() == tiny.y_test).mean() == row["accuracy_mlp"]
 
 
 def test_a_probe_does_not_depend_on_the_others(vae, tiny):
     together, _ = probed(vae, tiny)
-    for probe, columns in PROBES.items():
+    for probe in PROBES:
+        columns = [f"{column}_{probe}" for column in PROBES[probe].columns]
         alone, trained = probed(vae, tiny, (probe,))
         assert {column: alone[column] for column in columns} == {column: together[column] for column in columns}
         assert len(alone) == len(columns) + 1 and bool(trained) == (probe == "mlp")
@@ -98,9 +101,9 @@ def test_views_made_one_by_one_are_those_made_together(vae, tiny, monkeypatch):
     assert {**together, "classifier_seconds": 0} == {**one_by_one, "classifier_seconds": 0}
 
 
-@pytest.mark.parametrize("name", AUTOENCODERS)
+@pytest.mark.parametrize("name", MODELS)
 def test_probes_leave_the_encoder_and_the_random_state_as_they_were(name, tiny):
-    sizes = AUTOENCODERS[name].latent_dims
+    sizes = model_class(name).latent_dims
     model = build_autoencoder(name, 5 if 5 in sizes else sizes[0])
     weights = copy.deepcopy(model.state_dict())
     before = torch.get_rng_state(), np.random.get_state()[1].tolist(), random.getstate()
@@ -110,7 +113,7 @@ def test_probes_leave_the_encoder_and_the_random_state_as_they_were(name, tiny):
     assert torch.equal(torch.get_rng_state(), before[0])
     assert (np.random.get_state()[1].tolist(), random.getstate()) == before[1:]
     assert same_weights(model, weights) and all(parameter.grad is None for parameter in model.parameters())
-    assert ("accuracy_conv" in row) == model.has_decoder
+    assert ("accuracy_cnn" in row) == model.has_decoder
 
 
 def test_noise_is_on_the_input_and_the_error_against_the_clean_image(vae, tiny):
@@ -124,7 +127,7 @@ def test_noise_is_on_the_input_and_the_error_against_the_clean_image(vae, tiny):
 
 
 def test_a_probe_that_is_not_known_is_refused(vae, tiny):
-    with pytest.raises(ValueError, match="unknown probe 'svm': choose one of linear, knn, mlp, conv"):
+    with pytest.raises(ValueError, match="unknown probe 'svm': choose one of linear, knn, mlp, cnn"):
         evaluate_probes(vae, tiny, ["svm"])
     assert evaluate_probes(vae, tiny, "knn")[0].keys() == {"accuracy_knn", "classifier_seconds"}
 
@@ -150,7 +153,7 @@ def test_any_two_functions_are_measured_as_the_studys_models_are(own_pca, tiny):
     expected = measure_reconstruction(ours, tiny) | evaluate_probes(ours, tiny, ["linear", "knn"], 0, 2)[0]
     for column in ("val_mse", "test_mse", "test_psnr_db", "accuracy_linear", "accuracy_knn"):
         assert row[column] == pytest.approx(expected[column], rel=1e-3, abs=0.02)
-    assert {*row} <= {*COLUMNS} and 0 <= row["accuracy_conv"] <= 1 and 0 <= row["accuracy_mlp"] <= 1
+    assert {*row} <= {*COLUMNS} and 0 <= row["accuracy_cnn"] <= 1 and 0 <= row["accuracy_mlp"] <= 1
     assert (row["autoencoder"], row["latent_dim"], row["dataset"]) == ("my PCA", 10, "CIFAR10")
 
 
@@ -169,15 +172,15 @@ def test_its_row_stands_in_the_tables_and_the_figures(own_pca, tiny, results):
 
 def test_an_encoder_alone_and_images_as_bytes_will_do(own_pca, tiny):
     encode, decode, _ = own_pca
-    row = evaluate.evaluate(encode, None, tiny, probes=["linear", "conv"])
-    assert "test_mse" not in row and "accuracy_conv" not in row and row["accuracy_linear"] > 0
+    row = evaluate.evaluate(encode, None, tiny, probes=["linear", "cnn"])
+    assert "test_mse" not in row and "accuracy_cnn" not in row and row["accuracy_linear"] > 0
     as_bytes = evaluate.evaluate(encode, lambda z: np.rint(255 * decode(z)).astype(np.uint8), tiny, probes=[])
     as_floats = evaluate.evaluate(encode, decode, tiny, probes=[])
     assert as_bytes["test_mse"] == pytest.approx(as_floats["test_mse"] + 1 / 12 / 255**2, rel=1e-4)
     turned = evaluate.evaluate(
-        encode, lambda z: decode(z)[..., ::-1][..., ::-1], tiny, probes=["conv"], views=1, cnn=ONCE
+        encode, lambda z: decode(z)[..., ::-1][..., ::-1], tiny, probes=["cnn"], views=1, cnn=ONCE
     )
-    assert turned["test_mse"] == as_floats["test_mse"] and turned["accuracy_conv"] >= 0
+    assert turned["test_mse"] == as_floats["test_mse"] and turned["accuracy_cnn"] >= 0
 
 
 @pytest.mark.parametrize(

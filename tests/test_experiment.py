@@ -3,8 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from src.autoencoder import AUTOENCODERS
-from src.study.experiment import PRESETS, Experiment, Settings, grid, study
+from src.study.experiment import FEATURES, PRESETS, Experiment, Network, Settings, full, grid, merge, quick
 
 SIZES = (10, 20, 50, 100)
 
@@ -40,12 +39,12 @@ def test_a_probe_may_be_named_alone():
     ("wrong", "message"),
     [
         ({"dataset": "MNIST"}, "unknown data set 'MNIST': choose one of CIFAR10, CIFAR100"),
-        ({"autoencoder": "gan"}, "unknown 'gan': choose one of conv, vae"),
-        ({"latent_dim": 0}, "conv: latent_dim must be a whole number from 1 to 1024"),
-        ({"autoencoder": "spatial"}, "spatial: latent_dim must be a whole number from 128 to 128"),
+        ({"autoencoder": "gan"}, "unknown 'gan': choose one of conv, vae, denoising"),
+        ({"latent_dim": 0}, "ConvAutoencoder: latent_dim must be a whole number from 1 to 1024"),
+        ({"autoencoder": "spatial"}, "SpatialAutoencoder: latent_dim must be a whole number from 128 to 128"),
         ({"latent_dim": 2.0}, "latent_dim"),
         ({"seed": -1}, "seed must be a whole number"),
-        ({"probes": ("svm",)}, "unknown 'svm': choose one of linear, knn, mlp, conv"),
+        ({"probes": ("svm",)}, "unknown 'svm': choose one of linear, knn, mlp, cnn"),
     ],
 )
 def test_an_experiment_that_cannot_be_is_refused(wrong, message):
@@ -59,50 +58,79 @@ def test_settings_out_of_range_are_refused(views):
         Settings(views=views)
 
 
-@pytest.mark.parametrize("name", PRESETS)
-def test_a_study_has_three_seeds_where_its_preset_repeats_and_one_elsewhere(name):
-    preset, repeated = PRESETS[name], {"conv": (10, 100), "features": SIZES} if name == "full" else {}
-    experiments = study(preset, ["CIFAR10"], ["conv", "vae", "pca"], SIZES)
-    names = {"conv", "vae", *preset.features["CIFAR10"], *preset.baselines}
-    expected = {(n, size, 0) for n in names for size in SIZES if len(AUTOENCODERS[n].latent_dims) > 1}
-    expected |= {(n, AUTOENCODERS[n].latent_dims[0], 0) for n in names if len(AUTOENCODERS[n].latent_dims) == 1}
-    expected |= {(n, size, seed) for n in repeated for size in repeated[n] for seed in (1, 2)}
-    expected -= {(n, size, 0) for n in ("supervised", "random_start") for size in (20, 50)}  # the slowest
-    assert sorted((e.autoencoder, e.latent_dim, e.seed) for e in experiments) == sorted(expected)
-    slow = {(e.autoencoder, e.seed) for e in experiments if "conv" in e.probes}
-    assert slow == {(name, 0) for name in preset.conv_probe}
+BASELINES = {"pca", "pixels", "random"}
+OF_FULL = BASELINES | {"supervised", "random_start", "spatial", "spatial_finetuned", *FEATURES}
+
+
+def cells(experiments):
+    return sorted((e.autoencoder, e.latent_dim, e.seed) for e in experiments)
+
+
+@pytest.mark.parametrize(
+    ("study", "others", "repeated"),
+    [(quick, BASELINES | {"features"}, {}), (full, OF_FULL, {"conv": (10, 100), "features": SIZES})],
+)
+def test_a_study_has_three_seeds_where_a_spread_is_reported_and_one_elsewhere(study, others, repeated):
+    names, fixed = {"conv", "vae", *others}, {"pixels": 3072, "spatial": 128, "spatial_finetuned": 128}
+    expected = {(name, size, 0) for name in names - fixed.keys() for size in SIZES}
+    expected |= {(name, fixed[name], 0) for name in names & fixed.keys()}
+    expected |= {(name, size, seed) for name in repeated for size in repeated[name] for seed in (1, 2)}
+    expected -= {(name, size, 0) for name in ("supervised", "random_start") for size in (20, 50)}  # the slowest
+    assert cells(study(["CIFAR10"], ["conv", "vae", "pca"], SIZES)) == sorted(expected)
+
+
+def test_the_slowest_probe_is_run_on_five_codes_of_the_full_study():
+    slow = {(e.autoencoder, e.seed) for e in full(["CIFAR10"], ["conv", "vae"], SIZES) if "cnn" in e.probes}
+    assert slow == {(name, 0) for name in ("conv", "vae", "pca", "pixels", "features")}
+    assert not [e for e in quick(["CIFAR10"], ["conv", "vae"], SIZES) if "cnn" in e.probes]
+
+
+def test_experiments_that_differ_in_their_probes_alone_are_one():
+    experiments = [Experiment("CIFAR10", "conv", 3, probes=probes) for probes in (("mlp",), ("knn", "mlp"))]
+    assert merge([*experiments, Experiment("CIFAR10", "conv", 4)]) == [
+        Experiment("CIFAR10", "conv", 3, probes=("mlp", "knn")),
+        Experiment("CIFAR10", "conv", 4),
+    ]
 
 
 def test_a_code_of_one_size_has_one_seed_and_a_probe_may_be_named_alone_in_a_study():
-    experiments = study(PRESETS["full"], ["CIFAR10"], ["conv", "pixels"], [50], probes="mlp")
+    experiments = full(["CIFAR10"], ["conv", "pixels"], [50], probes="mlp")
     assert [e.seed for e in experiments if e.autoencoder == "pixels"] == [0]
-    assert {probe for e in experiments for probe in e.probes} == {"mlp", "conv"}  # of which the preset adds one
+    assert {probe for e in experiments for probe in e.probes} == {"mlp", "cnn"}  # of which the study adds one
 
 
-def test_a_study_leaves_out_the_sizes_that_its_features_have_not():
-    experiments = study(PRESETS["full"], ["CIFAR10"], ["conv"], [100, 384])
-    sizes = {name: {e.latent_dim for e in experiments if e.autoencoder == name} for name in ("conv", "features_90")}
-    assert sizes == {"conv": {100, 384}, "features_90": {100}}
+@pytest.mark.parametrize("study", [quick, full])
+def test_a_study_leaves_out_the_sizes_that_its_features_have_not(study):
+    experiments = study(["CIFAR10"], ["conv"], [100, 384])
+    sizes = {name: {e.latent_dim for e in experiments if e.autoencoder == name} for name in ("conv", "features")}
+    assert sizes == {"conv": {100, 384}, "features": {100}}
 
 
-@pytest.mark.parametrize("name", PRESETS)
-def test_small_codes_come_first_and_features_before_all(name):
-    experiments = study(PRESETS[name], ["CIFAR10", "CIFAR100"], ["conv"], SIZES)
-    sizes = [e.latent_dim for e in experiments]
-    assert sizes == sorted(sizes) and experiments[0].autoencoder in PRESETS[name].features["CIFAR10"]
-
-
-def test_probes_that_a_preset_leaves_out_are_run_on_the_other_codes():
+def test_probes_that_the_quick_study_leaves_out_are_run_on_the_other_codes():
     for asked, found in ((("linear", "mlp"), ("mlp",)), (("linear",), ())):
-        experiments = study(PRESETS["quick"], ["CIFAR10"], ["conv"], [10], probes=asked)
+        experiments = quick(["CIFAR10"], ["conv"], [10], probes=asked)
         assert {e.probes for e in experiments if e.autoencoder == "pixels"} == {found}
         assert {e.probes for e in experiments if e.autoencoder != "pixels"} == {asked}
 
 
 def test_the_seeds_of_a_study_can_be_chosen():
-    with pytest.raises(ValueError, match="seed must be a whole number"):
-        study(PRESETS["full"], ["CIFAR10"], ["conv"], [10], seeds=[])
+    for study in (quick, full):
+        with pytest.raises(ValueError, match="seed must be a whole number"):
+            study(["CIFAR10"], ["conv"], [10], seeds=[])
     for seeds in (np.arange(4, 6), iter([4, 5])):
-        experiments = study(PRESETS["full"], ["CIFAR10"], iter(["conv"]), np.array([10]), seeds=seeds)
+        experiments = full(["CIFAR10"], iter(["conv"]), np.array([10]), seeds=seeds)
         found = {n: {e.seed for e in experiments if e.autoencoder == n} for n in ("conv", "features", "random")}
         assert found == {"conv": {4, 5}, "features": {4, 5}, "random": {4}}
+
+
+def test_large_sizes_have_the_settings_that_a_study_gives_them_and_other_sizes_the_usual():
+    settings = PRESETS["full"].settings
+    assert settings.at(255) == settings and settings.at(256).network == Network(128, 2)
+    assert settings.at(384).train.epochs == 12 and settings.at(10).train.epochs == 8
+    assert PRESETS["quick"].settings.at(384) == PRESETS["quick"].settings
+
+
+def test_sizes_of_numpy_are_those_of_python():
+    assert type(Network(width=np.int64(8)).width) is int
+    with pytest.raises(ValueError, match="depth must be a whole number of at least 1"):
+        Network(depth=0)

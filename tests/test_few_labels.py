@@ -15,7 +15,7 @@ def measure(tiny, monkeypatch):
     """`few_labels` with a short training and without its cache, of one code on random images."""
     monkeypatch.setattr(module, "FROM_SCRATCH", replace(module.FROM_SCRATCH, epochs=3, batch_size=32))
     monkeypatch.setattr(module, "STEPS", 8)
-    monkeypatch.setattr(module, "remembered", lambda function: function)
+    monkeypatch.setattr(module, "_remembered", lambda function: function)
     pca = build_autoencoder("pca", 5)
     pca.initialise(tiny.x_train)
     return lambda dataset=tiny, draws=2: few_labels(dataset, {"pca": pca}, (2, 10, 50), draws, n_jobs=1)
@@ -42,9 +42,9 @@ def test_the_table_has_a_row_a_code_count_and_draw(measure, monkeypatch):
 
 def test_what_another_version_of_the_code_has_found_is_not_taken(measure, monkeypatch):
     keys = []
-    monkeypatch.setattr(module, "remembered", lambda function: lambda made_by, *rest: keys.append(made_by) or {})
+    monkeypatch.setattr(module, "_remembered", lambda function: lambda made_by, *rest: keys.append(made_by) or {})
     measure(draws=1)
-    monkeypatch.setattr(module, "code_version", lambda *modules: modules)
+    monkeypatch.setattr(module, "code_of_modules", lambda *modules: modules)
     measure(draws=1)
     assert len({*keys}) == 2 and {"src.study.few_labels", "src.classifier", "src.train"} < {*keys[-1][-1]}
 

@@ -92,7 +92,7 @@ def test_confusion_matrices_have_a_panel_a_data_set():
 @pytest.mark.parametrize("sizes", [[100], [10, 100]])
 def test_figures_do_without_what_was_not_run(results, keep, sizes):
     some = results[results.autoencoder.isin(keep) & results.latent_dim.isin(sizes) & (results.dataset == "CIFAR10")]
-    some = some.assign(accuracy_conv=None)
+    some = some.assign(accuracy_cnn=None)
     for figure in (
         reconstruction.error_beside_pca(some, PRIOR_WORK, NAMES),
         classification.accuracy(some if keep else results, PRIOR_WORK, NAMES),

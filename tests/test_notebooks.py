@@ -24,7 +24,7 @@ from src.train import TrainConfig
 once = TrainConfig(epochs=1, batch_size=256)
 settings = experiment.Settings(baseline=once, supervised=once, features=once, views=2, mlp=replace(once, epochs=2), cnn=once)
 features.CENTRES, features.COMPONENTS, features.LEARNT_FROM, few.STEPS = 50, 100, 500, 1
-PRESETS = {name: replace(preset, settings=settings) for name, preset in experiment.PRESETS.items()}
+PRESETS = {name: preset._replace(settings=settings) for name, preset in experiment.PRESETS.items()}
 """
 FIGURES = [
     "AE_CIFAR10_loss",
@@ -109,7 +109,7 @@ def test_the_master_notebook_runs_on_the_sample(run, tmp_path):
         {"FAMILIES": ["vae"], "LATENT_DIMS": [10, 20]},
         {"LATENT_DIMS": [100]},
         {"DATASETS": ["CIFAR10"], "SEEDS": [1, 2], "LATENT_DIMS": [5]},
-        {"PROBES": ["linear", "conv"], "LATENT_DIMS": [10]},
+        {"PROBES": ["linear", "cnn"], "LATENT_DIMS": [10]},
         {"PRESET": "full", "LATENT_DIMS": [10, 20], "FAMILIES": ["denoising", "conv"]},
     ],
     ids=str,

@@ -11,7 +11,8 @@ from filelock import FileLock
 from PIL import Image
 
 from src import train
-from src.autoencoder import AUTOENCODERS, VariationalAutoencoder
+from src.autoencoder import VariationalAutoencoder
+from src.baseline import MODELS, model_class
 from src.data_loader import load_dataset
 from src.evaluate import PROBES
 from src.study import checkpoints, sweep
@@ -47,7 +48,7 @@ def runs(monkeypatch):
     return runs
 
 
-@pytest.mark.parametrize("name", AUTOENCODERS)
+@pytest.mark.parametrize("name", MODELS)
 def test_every_kind_of_experiment_leaves_a_whole_row(study, name):
     (experiment,) = grid(["CIFAR10"], [name], [5], probes=PROBES)
     row = run_experiment(experiment, settings=QUICK)
@@ -56,10 +57,10 @@ def test_every_kind_of_experiment_leaves_a_whole_row(study, name):
     checkpoint = load_checkpoint(experiment)
     assert len(checkpoint["predictions"]) == 100 and checkpoint["row"] == row
     assert all(0 <= row[f"accuracy_{probe}"] <= 1 for probe in ("linear", "knn", "mlp"))
-    has_decoder = AUTOENCODERS[name].has_decoder
-    assert all((row[column] is not None) == has_decoder for column in ("val_mse", "test_psnr_db", "accuracy_conv"))
+    has_decoder = model_class(name).has_decoder
+    assert all((row[column] is not None) == has_decoder for column in ("val_mse", "test_psnr_db", "accuracy_cnn"))
     assert (row["kl_nats"] is not None) == (name == "vae")
-    assert row["epochs"] == len(AUTOENCODERS[name].stages)
+    assert row["epochs"] == len(model_class(name).stages)
 
 
 def test_finished_experiments_are_not_run_again(study, runs):
@@ -112,7 +113,7 @@ def test_stale_and_damaged_checkpoints_are_not_picked_up(study, monkeypatch, tin
         other = replace(tiny, y_train=tiny.y_train[::-1].copy())
         monkeypatch.setattr(sweep, "load_dataset", lambda name, download, sample: other)
     if change == "code":
-        monkeypatch.setattr(checkpoints, "_code_version", lambda model: "another")
+        monkeypatch.setattr(checkpoints, "code_of_modules", lambda *names: "another")
     if change == "damage":
         path.write_bytes(path.read_bytes()[:-100])
     run(PCA[:1], settings)
@@ -174,7 +175,7 @@ def stop(*args):
 def test_experiments_that_fail_are_named_and_the_others_go_on(study, monkeypatch):
     loss = VariationalAutoencoder.loss
     monkeypatch.setattr(VariationalAutoencoder, "loss", lambda *args: {k: v * math.nan for k, v in loss(*args).items()})
-    monkeypatch.setattr(AUTOENCODERS["random"], "initialise", lambda self, images: 1 / 0)
+    monkeypatch.setattr(MODELS["random"], "initialise", lambda self, images: 1 / 0)
     with pytest.raises(SweepError) as error:
         run(grid(["CIFAR10"], ["vae", "random", "pca"], [3]))
     assert str(error.value).startswith(
@@ -197,7 +198,7 @@ def test_more_probes_are_run_alone_on_the_model_of_the_checkpoint(study, monkeyp
         sweep, "evaluate_probes", lambda m, d, probes, *a: asked.append(probes) or original(m, d, probes, *a)
     )
     (row,) = run([all_at_once]).to_dict("records")
-    assert "1 of 1 experiments to run: more probes" in capsys.readouterr().out and asked == [["knn", "mlp", "conv"]]
+    assert "1 of 1 experiments to run: more probes" in capsys.readouterr().out and asked == [["knn", "mlp", "cnn"]]
     assert untimed(row) == untimed(expected)
     assert same_weights(load_checkpoint(all_at_once)["state"], first["state"])
     (row,) = run([replace(all_at_once, probes=["knn"])]).to_dict("records")
@@ -207,8 +208,8 @@ def test_more_probes_are_run_alone_on_the_model_of_the_checkpoint(study, monkeyp
 
 def test_experiments_that_differ_in_probes_alone_are_one(study, runs):
     table = run([replace(PCA[0], probes=["linear"]), replace(PCA[0], probes=["knn", "linear"])])
-    assert [e.probes for e in runs] == [("linear", "knn")]
-    assert table.accuracy_knn.isna().tolist() == [True, False] and table.accuracy_linear.notna().all()
+    assert [e.probes for e in runs] == [("linear", "knn")] and len(table) == 1
+    assert table.accuracy_knn.notna().all() and table.accuracy_linear.notna().all()
 
 
 def test_two_sweeps_do_not_share_a_folder(study):

@@ -32,8 +32,8 @@ def test_the_probe_table_and_the_difference_to_pca(results):
     difference = tables.difference_to_pca(results, "conv")
     assert difference.loc[("CIFAR10", "CNN"), "d = 10"] == "**+3.0**"
     assert difference.loc[("CIFAR10", "MLP"), "d = 10"] == "+0.0"
-    assert uncertainty(results.assign(train_images=45_000)) == pytest.approx(1.41, abs=0.01)  # twice 0.5 x sqrt(2)
-    assert uncertainty(results.assign(train_images=180)) == pytest.approx(22.4, abs=0.1)
+    assert uncertainty(results) == pytest.approx(1.41, abs=0.01)  # twice 0.5 x sqrt(2)
+    assert uncertainty(results.assign(test_images=40)) == pytest.approx(22.4, abs=0.1)
 
 
 @pytest.mark.parametrize("keep", [["vae"], ["conv"], ["pca"], []])

@@ -7,8 +7,7 @@ and size, among those whose encoder no label was used for.
 import numpy as np
 import pandas as pd
 
-from src.autoencoder import AUTOENCODERS, Autoencoder
-from src.report.style import PROBE_LABELS, label, summarise, uncertainty
+from src.report.style import LOOKS, OF_ONE_SIZE, PROBE_LABELS, WITH_LABELS, label, summarise, uncertainty
 
 
 def as_markdown(frame):
@@ -77,10 +76,9 @@ def _by_size(results, digits, best, row):
         return pd.DataFrame()
     table = results.groupby(["dataset", "autoencoder", row, "latent_dim"], sort=False).value
     table = table.agg(["mean", "std", "size"]).reset_index()
-    models = table.autoencoder.map(lambda name: AUTOENCODERS.get(name, Autoencoder))
-    table["order"] = table.autoencoder.map(lambda name: [*AUTOENCODERS, name].index(name))
-    table["fixed"] = models.map(lambda model: len(model.latent_dims) == 1)
-    compared = ~table.fixed & models.map(lambda model: "labels" not in model.stages)
+    table["order"] = table.autoencoder.map(lambda name: [*LOOKS, name].index(name))
+    table["fixed"] = table.autoencoder.isin(OF_ONE_SIZE)
+    compared = ~table.fixed & ~table.autoencoder.isin(WITH_LABELS)
     table["number"] = table["mean"].map(f"{{:.{digits}f}}".format)
     key = ["dataset", "latent_dim"]
     table["best"] = table["mean"].where(compared).groupby([table[k] for k in key]).transform(best)

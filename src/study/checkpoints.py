@@ -1,28 +1,25 @@
 """What experiments leave on disk: a checkpoint each, tied to all that made it, and one table of results."""
 
-import ast
 import hashlib
-import io
-import re
+import shutil
 import warnings
 from dataclasses import asdict
-from functools import cache
 from pathlib import Path
-from types import CodeType
 
 import numpy as np
 import pandas as pd
 import sklearn
 import torch
 
-from src.autoencoder import AUTOENCODERS, build_autoencoder
+from src.autoencoder import build_autoencoder
+from src.baseline import MODELS, model_class, network_arguments
 from src.classifier import LatentClassifier
 from src.data_loader import class_names
+from src.source import code_of_class, code_of_modules
 from src.study.experiment import KEY, Experiment
 from src.utils import (
     MODELS_DIR,
     REPORTS_DIR,
-    ROOT,
     atomic_path,
     get_device,
     has_bfloat16,
@@ -31,19 +28,12 @@ from src.utils import (
 )
 
 COLUMNS = (
-    "dataset autoencoder latent_dim seed is_sample train_images epochs parameters val_mse test_mse test_psnr_db "
-    "kl_nats bits_per_dim active_units accuracy_linear accuracy_knn accuracy_mlp accuracy_conv "
+    "dataset autoencoder latent_dim seed is_sample train_images test_images epochs parameters val_mse test_mse test_psnr_db "
+    "kl_nats bits_per_dim active_units accuracy_linear accuracy_knn accuracy_mlp accuracy_cnn "
     "top5_mlp macro_f1_mlp autoencoder_seconds classifier_seconds"
 ).split()
-PART_OF_ALL_RESULTS = (
-    "autoencoder",
-    "classifier",
-    "data_loader",
-    "encode",
-    "evaluate",
-    "train",
-    "utils",
-    "study.sweep",
+PART_OF_ALL_RESULTS = tuple(
+    f"src.{name}" for name in "autoencoder classifier data_loader encode evaluate train utils study.sweep".split()
 )
 
 
@@ -54,7 +44,12 @@ class DamagedFileError(ValueError):
 def checkpoint_path(experiment, folder=""):
     """Where the checkpoint of an Experiment is kept; `folder` is that of the study, "" for the full one."""
     e = experiment
-    return MODELS_DIR / folder / f"{e.dataset}_{e.autoencoder}_d{e.latent_dim}_seed{e.seed}.pt"
+    return models_folder(folder) / f"{e.dataset}_{e.autoencoder}_d{e.latent_dim}_seed{e.seed}.pt"
+
+
+def models_folder(folder=""):
+    """Where a study keeps its checkpoints."""
+    return MODELS_DIR / folder
 
 
 def training_path(experiment, folder, made_by):
@@ -66,76 +61,38 @@ def training_path(experiment, folder, made_by):
 def origin(experiment, dataset, settings):
     """All that makes a result, beside its Experiment: settings, data, code, libraries and precision.
 
-    Of the code only what it does counts: comments, docstrings, layout and colours may change.
+    Of the code, `code` is what all results depend on, `model` the class of the autoencoder. Comments and docstrings may change.
     """
-    precision = "bfloat16" if has_bfloat16(get_device()) else "float32"
-    model, settings = AUTOENCODERS[experiment.autoencoder], asdict(settings)
+    name, settings = experiment.autoencoder, settings.at(experiment.latent_dim)
+    parts = asdict(settings)
+    made_with = {part: parts[part] for part in (model_class(name).trained_with, "views", "mlp", "cnn")}
+    made_with["network"] = network_of(name, settings)
     return {
-        "settings": {part: settings[part] for part in (model.trained_with, "network", "views", "mlp", "cnn")},
+        "settings": made_with,
         "data": dataset.fingerprint,
-        "code": _code_version(model) + _version_of_class(model),
-        "libraries": libraries(),
-        "precision": f"{precision} on {get_device().type}",
+        "code": code_of_modules(*PART_OF_ALL_RESULTS),
+        "model": code_of_class(model_class(name)),
+        **computed_with(),
     }
 
 
-def libraries():
-    """Those that a result depends on, with their versions."""
-    return f"torch {torch.__version__}, NumPy {np.__version__}, scikit-learn {sklearn.__version__}"
+def computed_with():
+    """The versions of the libraries that a result depends on, and the precision."""
+    libraries = f"torch {torch.__version__}, NumPy {np.__version__}, scikit-learn {sklearn.__version__}"
+    precision = "bfloat16" if has_bfloat16(get_device()) else "float32"
+    return {"libraries": libraries, "precision": f"{precision} on {get_device().type}"}
 
 
-def _code_version(model):
-    """Of the modules that all results depend on, and those that define the model's class."""
-    defined_in = {part.__module__ for part in model.__mro__ if part.__module__.startswith("src.")}
-    return code_version(*sorted(defined_in | {f"src.{name}" for name in PART_OF_ALL_RESULTS}))
-
-
-@cache
-def code_version(*modules):
-    """A checksum of what modules do."""
-    digest = hashlib.sha256()
-    for module in modules:
-        source = (ROOT / module.replace(".", "/")).with_suffix(".py").read_text(encoding="utf-8")
-        digest.update(_without_comments(source).encode())
-    return digest.hexdigest()[:16]
-
-
-def _version_of_class(model):
-    """Of an autoencoder that is defined elsewhere, in a notebook for example, the same of its class; else nothing.
-
-    Of its compiled code, since a worker has no source of what a notebook defines; what it reads from outside is not seen.
-    """
-    own = [vars(part) for part in model.__mro__ if not part.__module__.startswith(("src.", "torch.", "builtins"))]
-    parts = [(key, _compiled(x)) for part in own for key, x in sorted(part.items()) if callable(x) or key[:2] != "__"]
-    text = re.sub(r" at 0x\w+", "", repr(parts))  # addresses differ from process to process
-    return "-" + hashlib.sha256(text.encode()).hexdigest()[:16] if own else ""
-
-
-def _compiled(value):
-    """What a member of a class does, where it is code, as plain values; any other value as it is."""
-    function = getattr(value, "__func__", getattr(value, "fget", value))  # of a class method, of a property
-    if hasattr(function, "__code__"):
-        return _compiled(function.__code__), function.__defaults__, function.__kwdefaults__
-    if isinstance(value, CodeType):
-        return value.co_code, value.co_names, [_compiled(constant) for constant in value.co_consts]
-    return value
-
-
-def _without_comments(source):
-    tree = ast.parse(source)
-    for node in ast.walk(tree):
-        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node) is not None:
-            node.body = node.body[1:]
-        if isinstance(node, ast.ClassDef):  # what figures show of an autoencoder
-            looks = [line for line in node.body if isinstance(line, ast.Assign) and "'colour'" in ast.dump(line)]
-            node.body = [line for line in node.body if line not in looks]
-    return ast.dump(tree)
+def network_of(name, settings):
+    """The arguments that a model is built with: those of its entry in MODELS, and of the settings those that it takes."""
+    return getattr(MODELS[name], "keywords", {}) | network_arguments(name, asdict(settings.network))
 
 
 def save_checkpoint(experiment, folder, made_by, row, learnt):
     """Write the checkpoint of an experiment, all or nothing; returns its row of the table."""
     row = {column: _plain(row.get(column)) for column in COLUMNS}
     contents = {"origin": made_by, "probes": list(experiment.probes), "row": row}
+    contents["classes"] = list(class_names(experiment.dataset))
     save_atomically(contents | learnt, checkpoint_path(experiment, folder))
     return row
 
@@ -159,9 +116,16 @@ def load_checkpoint(experiment, folder=""):
 
 
 def load_autoencoder(experiment, folder=""):
-    """The trained autoencoder of an Experiment that has been run, or of a checkpoint's path, ready for use."""
+    """The trained autoencoder of an Experiment that has been run, or of a checkpoint's path, ready for use.
+
+    A warning says where the code of its class has changed since.
+    """
     checkpoint = load_checkpoint(experiment, folder)
     row, network = checkpoint["row"], checkpoint["origin"]["settings"]["network"]
+    if row["autoencoder"] in MODELS:
+        if checkpoint["origin"]["model"] != code_of_class(model_class(row["autoencoder"])):
+            changed = f"the code of {row['autoencoder']} has changed since {experiment} was run"
+            warnings.warn(f"{changed}; run it again with run_sweep", stacklevel=2)
     model = build_autoencoder(row["autoencoder"], row["latent_dim"], **network)
     model.load_state_dict(checkpoint["state"])
     return model.eval()
@@ -173,7 +137,7 @@ def load_classifier(experiment, folder=""):
     if "classifier" not in checkpoint:
         raise ValueError(f"{experiment} was run without the MLP probe; run it with probes that have it")
     row = checkpoint["row"]
-    model = LatentClassifier(row["latent_dim"], len(class_names(row["dataset"])))
+    model = LatentClassifier(row["latent_dim"], len(checkpoint["classes"]))
     model.load_state_dict(checkpoint["classifier"])
     return model.eval()
 
@@ -197,50 +161,45 @@ def results_path(folder=""):
 
 
 def read_results(folder=""):
-    """The table of results on disk, empty where there is none yet.
-
-    A table that is not as it was written counts as none, with a warning that says how to get it back.
-    """
+    """The table of results on disk, empty where there is none yet; ValueError where a file is no such table."""
     path = results_path(folder)
     if not path.exists():
         return pd.DataFrame(columns=COLUMNS)
-    text = path.read_text(encoding="utf-8", errors="replace")
-    if not _is_whole(path, text):
-        warnings.warn(f"{path} is damaged and left out; run_sweep writes it again from the checkpoints", stacklevel=2)
-        return pd.DataFrame(columns=COLUMNS)
-    return pd.read_csv(io.StringIO(text), float_precision="round_trip")
+    try:
+        # names stay text, also one such as "NA"
+        text = dict.fromkeys(("dataset", "autoencoder"), str)
+        gaps = {name: [""] for name in COLUMNS}
+        table = pd.read_csv(
+            path, dtype=text, keep_default_na=False, na_values=gaps, engine="python"
+        )  # which reads numbers as they were written
+    except (ValueError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} cannot be read ({error}); run_sweep writes it again from the checkpoints") from error
+    if not set(KEY) <= set(table.columns):
+        raise ValueError(f"{path} is no table of results; run_sweep writes it again from the checkpoints")
+    return table
 
 
 def write_rows(rows, folder=""):
-    """Put rows into the table on disk, in place of those of the same experiments, all or nothing."""
+    """Put rows into the table on disk, in place of those of the same experiments, all or nothing.
+
+    A table that cannot be read is kept beside it under another name.
+    """
     path = results_path(folder)
-    table = pd.concat([read_results(folder).astype(object), pd.DataFrame(rows, columns=COLUMNS).astype(object)])
+    try:
+        before = read_results(folder)
+    except ValueError as error:
+        kept = next(name for name in _names_beside(path) if not name.exists())
+        shutil.copy(path, kept)
+        warnings.warn(f"{error}; it is kept as {kept}", stacklevel=2)
+        before = pd.DataFrame(columns=COLUMNS)
+    table = pd.concat([before.astype(object), pd.DataFrame(rows, columns=COLUMNS).astype(object)])
     table = table.drop_duplicates(KEY, keep="last").sort_values(KEY, kind="stable")
-    text, before = table.to_csv(index=False, lineterminator="\n"), ""
-    if path.exists():
-        before = path.read_text(encoding="utf-8", errors="replace")
-        if not _is_whole(path, before):
-            path.replace(path.with_name("results_damaged.csv"))
-            before = ""
-    # with the checksum of what is there, too, so that the table is whole before and after it is replaced
-    with atomic_path(_checksum_path(path)) as temporary:
-        temporary.write_text("".join(f"{_checksum(table)}  {path.name}\n" for table in {before: 0, text: 0} if table))
     with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
+        table.to_csv(temporary, index=False, lineterminator="\n")
 
 
-def _checksum_path(path):
-    return path.with_suffix(".sha256")
-
-
-def _is_whole(path, text):
-    """Whether a table is as it was written, by the checksums beside it; without any it is taken as it is."""
-    file = _checksum_path(path)
-    return not file.exists() or _checksum(text) in file.read_text(errors="replace")
-
-
-def _checksum(text):
-    return hashlib.sha256(text.replace("\r\n", "\n").encode()).hexdigest()
+def _names_beside(path):
+    return (path.with_name(f"results_damaged_{number}.csv") for number in range(1, 1000))
 
 
 def _plain(value):

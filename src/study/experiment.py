@@ -1,17 +1,20 @@
 """What an experiment is, what all experiments of a study have in common, and the two studies: quick and full."""
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from itertools import product
+from typing import NamedTuple
 
-from src import baseline, features, objectives  # noqa: F401 (their autoencoders are known by name once they are imported)
-from src.autoencoder import AUTOENCODERS
+from src.baseline import MODELS, model_class
 from src.classifier import CNN, MLP
-from src.data_loader import CLASSES, class_names
+from src.data_loader import class_names
 from src.evaluate import PROBES
 from src.train import TrainConfig
 from src.utils import whole_number
 
 DEFAULT_PROBES = ("linear", "knn", "mlp")
+FEATURES = ("features_50", "features_70", "features_90", "features")  # from a half of the numbers to all
+LARGE = 256  # the latent size from which on a study's settings may differ
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,10 @@ class Network:
 
     width: int = 32
     depth: int = 2
+
+    def __post_init__(self):
+        for name in ("width", "depth"):
+            object.__setattr__(self, name, whole_number(getattr(self, name), name, 1))
 
 
 @dataclass(frozen=True)
@@ -36,9 +43,16 @@ class Settings:
     views: int = 8  # of each training image, for the probes that are networks
     mlp: TrainConfig = MLP
     cnn: TrainConfig = CNN
+    large_network: Network | None = None  # both from LARGE numbers on, where channels count for more; None: as for all
+    large_train: TrainConfig | None = None
 
     def __post_init__(self):
         object.__setattr__(self, "views", whole_number(self.views, "views", 1))
+
+    def at(self, latent_dim):
+        """The settings of experiments of a latent size."""
+        network, train = (self.large_network, self.large_train) if latent_dim >= LARGE else (None, None)
+        return replace(self, network=network or self.network, train=train or self.train)
 
 
 @dataclass(frozen=True)
@@ -55,12 +69,12 @@ class Experiment:
     probes: tuple[str, ...] = DEFAULT_PROBES
 
     def __post_init__(self):
-        probes = (self.probes,) if isinstance(self.probes, str) else tuple(self.probes)
+        probes = _names(self.probes)
         class_names(self.dataset)  # raises where it is not known
-        for value, known in ((self.autoencoder, AUTOENCODERS), *((p, PROBES) for p in probes)):
+        for value, known in ((self.autoencoder, MODELS), *((probe, PROBES) for probe in probes)):
             if value not in known:
                 raise ValueError(f"unknown {value!r}: choose one of {', '.join(known)}")
-        latent_dim = AUTOENCODERS[self.autoencoder].check_latent_dim(self.latent_dim)
+        latent_dim = model_class(self.autoencoder).check_latent_dim(self.latent_dim)
         checked = {"latent_dim": latent_dim, "seed": whole_number(self.seed, "seed", 0, 2**32 - 1), "probes": probes}
         for name, value in checked.items():
             object.__setattr__(self, name, value)
@@ -80,73 +94,93 @@ KEY = ["dataset", "autoencoder", "latent_dim", "seed"]
 def grid(datasets, autoencoders, latent_dims, seeds=(0,), probes=DEFAULT_PROBES):
     """Every combination as a list of experiments; an autoencoder whose code has one size only is taken at that size."""
     latent_dims, seeds = tuple(latent_dims), tuple(seeds)
-    probes = (probes,) if isinstance(probes, str) else tuple(probes)
-    experiments = []
+    probes, experiments = _names(probes), []
     for dataset, name in product(datasets, autoencoders):
-        sizes = AUTOENCODERS[name].latent_dims if name in AUTOENCODERS else latent_dims
+        sizes = model_class(name).latent_dims if name in MODELS else latent_dims
         sizes = sizes if len(sizes) == 1 else latent_dims
         experiments += [Experiment(dataset, name, size, seed, probes) for size, seed in product(sizes, seeds)]
     return experiments
 
 
-@dataclass(frozen=True)
-class Preset:
-    """The parts of a study that its size decides."""
+def merge(experiments):
+    """The experiments with one where several differ in their probes alone; it has the probes of all."""
+    probes = {}
+    for experiment in experiments:
+        probes.setdefault(replace(experiment, probes=()), {}).update(dict.fromkeys(experiment.probes))
+    return [replace(experiment, probes=tuple(names)) for experiment, names in probes.items()]
+
+
+def quick(datasets, families, latent_dims, seeds=None, probes=DEFAULT_PROBES):
+    """The experiments of the quick study: `families`, autoencoders by name, and few baselines."""
+    datasets, sizes, seeds, probes = tuple(datasets), tuple(latent_dims), _seeds(seeds), _names(probes)
+    first, to_100 = seeds[:1], [size for size in sizes if size <= 100]
+    return merge(
+        grid([name for name in datasets if name == "CIFAR10"], ["features"], to_100, seeds, probes)
+        + grid(datasets, families, sizes, seeds, probes)
+        + grid(datasets, ["pca", "random"], sizes, first, probes)
+        + grid(datasets, ["pixels"], sizes, first, [probe for probe in probes if probe == "mlp"])
+    )
+
+
+def full(datasets, families, latent_dims, seeds=None, probes=DEFAULT_PROBES):
+    """The experiments of the full study. Where no seeds are given, it is 0, with two more where a spread is reported."""
+    datasets, sizes, families, probes = tuple(datasets), tuple(latent_dims), tuple(families), _names(probes)
+    seeds = None if seeds is None else _seeds(seeds)
+    first, to_100 = _seeds(seeds)[:1], [size for size in sizes if size <= 100]
+    ends = [size for size in sizes if size in (10, 100)]
+    with_cnn = [name for name in ("conv", "vae") if name in families] + ["pca", "pixels"]
+    experiments = (
+        grid(datasets, FEATURES, to_100, first, probes)
+        + grid(datasets, families, sizes, first, probes)
+        + grid(datasets, ["pca", "pixels", "random", "spatial", "spatial_finetuned"], sizes, first, probes)
+        + grid(datasets, ["supervised", "random_start"], ends, first, probes)
+        + grid(datasets, with_cnn, sizes, first, ["cnn"])
+        + grid(datasets, ["features"], to_100, first, ["cnn"])
+    )
+    if seeds is not None:
+        experiments += grid(datasets, families, sizes, seeds, probes) + grid(datasets, FEATURES, to_100, seeds, probes)
+    else:
+        of_10, of_100 = ([name for name in datasets if name == cifar] for cifar in ("CIFAR10", "CIFAR100"))
+        experiments += grid(datasets, [name for name in families if name == "conv"], ends, MORE_SEEDS, probes)
+        experiments += grid(of_10, ["features"], to_100, MORE_SEEDS, probes)
+        experiments += grid(of_100, ["features_90"], to_100, MORE_SEEDS, probes)
+    return merge(experiments)
+
+
+MORE_SEEDS = (1, 2)
+
+
+def _names(probes):
+    return (probes,) if isinstance(probes, str) else tuple(probes)
+
+
+def _seeds(seeds):
+    return (0,) if seeds is None else tuple(seeds) or (None,)  # which is refused by name
+
+
+class Preset(NamedTuple):
+    """A study: its settings, the function that lists its experiments, and the arguments of `few_labels`."""
 
     settings: Settings
-    baselines: tuple[str, ...]
-    features: dict  # by data set, the codes that keep features, from a half of their numbers to all
-    few_labels: dict  # how many labelled images a class, and how many draws of them
-    conv_probe: tuple[str, ...] = ()  # the codes that the slowest probe, the CNN, is run on
-    sizes: dict = field(default_factory=dict)  # by name, for those that are not run at all of them
-    probes: dict = field(default_factory=dict)  # by name, for those that all would take too long on
-    repeated: dict = field(default_factory=dict)  # by data set and name, the sizes run with three seeds
-    larger: dict = field(default_factory=dict)  # by size, the settings of large ones, where channels count for more
+    experiments: Callable
+    few_labels: dict
 
 
 PRESETS = {
     "quick": Preset(
         Settings(views=2, mlp=replace(MLP, epochs=6), features=TrainConfig(epochs=1)),
-        ("pca", "pixels", "random"),
-        {"CIFAR10": ("features",)},
+        quick,
         {"counts": (10, 100), "draws": 1},
-        probes={"pixels": ("mlp",)},
     ),
     "full": Preset(
-        Settings(Network(width=64, depth=6), TrainConfig(epochs=8), features=TrainConfig(epochs=2)),
-        ("pca", "pixels", "random_start", "random", "supervised", "spatial", "spatial_finetuned"),
-        dict.fromkeys(CLASSES, ("features_50", "features_70", "features_90", "features")),
+        Settings(
+            Network(width=64, depth=6),
+            TrainConfig(epochs=8),
+            features=TrainConfig(epochs=2),
+            large_network=Network(width=128, depth=2),
+            large_train=TrainConfig(epochs=12),
+        ),
+        full,
         {"counts": (10, 50, 100, 500), "draws": 5},
-        conv_probe=("conv", "vae", "pca", "pixels", "features"),
-        sizes={"supervised": (10, 100), "random_start": (10, 100)},
-        repeated={(name, "conv"): (10, 100) for name in CLASSES}
-        | {("CIFAR10", "features"): (10, 20, 50, 100), ("CIFAR100", "features_90"): (10, 20, 50, 100)},
-        larger=dict.fromkeys((256, 384), Settings(Network(width=128, depth=2), TrainConfig(epochs=12))),
     ),
 }
-MORE_SEEDS = (1, 2)
-
-
-def study(preset, datasets, autoencoders, latent_dims, seeds=None, probes=DEFAULT_PROBES):
-    """The experiments of a Preset, without repetitions: all autoencoders for every seed, its baselines for the first.
-
-    Where no seeds are given, it is 0, with two more at the sizes that the preset repeats. Small codes come first,
-    and features before others, so that a worker learns what the features of all sizes share once.
-    """
-    latent_dims, experiments = tuple(latent_dims), []
-    probes = (probes,) if isinstance(probes, str) else tuple(probes)
-    first, *others = [0] if seeds is None else [*seeds] or [None]  # which is refused by name
-    autoencoders = tuple(autoencoders)
-    for dataset in datasets:
-        of_features = preset.features.get(dataset, ())
-        for name in dict.fromkeys([*of_features, *autoencoders, *preset.baselines]):
-            sizes = [size for size in latent_dims if size in preset.sizes.get(name, latent_dims)]
-            sizes = [size for size in sizes if name not in of_features or size in AUTOENCODERS[name].latent_dims]
-            slow = ("conv",) if name in preset.conv_probe and "conv" not in probes else ()
-            fast = tuple(probe for probe in probes if probe in preset.probes.get(name, probes))
-            experiments += grid([dataset], [name], sizes, [first], fast + slow)
-            if len(AUTOENCODERS[name].latent_dims) > 1 and (name in autoencoders or name in of_features):
-                repeated = [size for size in sizes if size in preset.repeated.get((dataset, name), ())]
-                more = (repeated, MORE_SEEDS) if seeds is None else (sizes, others)
-                experiments += grid([dataset], [name], *more, probes)
-    return sorted(experiments, key=lambda experiment: experiment.latent_dim)

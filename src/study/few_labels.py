@@ -12,8 +12,8 @@ from tqdm import tqdm
 
 from src.classifier import CNN, LABEL_SMOOTHING, ResidualNetwork, train_linear_classifier
 from src.encode import encode_images, image_batches, random_view, to_batch
-from src.features import remembered
-from src.study.checkpoints import code_version, libraries
+from src.source import code_of_modules
+from src.study.checkpoints import computed_with, models_folder
 from src.train import fit
 from src.utils import get_device, one_thread, seeded
 
@@ -29,9 +29,9 @@ def few_labels(dataset, models, counts=(10, 50, 100, 500), draws=5, n_jobs=-1):
     """
     (images, labels), (test, truth) = dataset.split("train"), dataset.split("test")
     counts = [count for count in counts if count <= np.bincount(labels).min()]
-    job, jobs = joblib.delayed(remembered(_measure)), []
+    job, jobs = joblib.delayed(_remembered(_measure)), []
     # what another version of the code has found is not taken
-    made_by = libraries(), get_device().type, code_version(__name__, "src.classifier", "src.encode", "src.train")
+    made_by = str(computed_with()), code_of_modules(__name__, "src.classifier", "src.encode", "src.train")
     for name, model in models.items():
         z, z_test = encode_images(model, images), encode_images(model, test)
         how = labels, z, z_test, truth, min(PENALTY, model.inverse_penalty)
@@ -39,6 +39,11 @@ def few_labels(dataset, models, counts=(10, 50, 100, 500), draws=5, n_jobs=-1):
     jobs += [job(made_by, "cnn", c, i, labels, images, test, truth) for c in counts for i in range(draws)]
     rows = joblib.Parallel(n_jobs if get_device().type == "cpu" else 1, return_as="generator")(jobs)
     return pd.DataFrame(tqdm(rows, "few labels", len(jobs), file=sys.stdout)).assign(dataset=dataset.name)
+
+
+def _remembered(function):
+    """The function, with results kept in `models/cache` and taken from there when it is called with the same arguments."""
+    return joblib.Memory(models_folder("cache"), verbose=0).cache(function)
 
 
 def choose(labels, count, seed):

@@ -1,24 +1,29 @@
 """How one experiment is run, and how many are: side by side, each a row of the table as soon as it ends."""
 
 import sys
+import threading
 import time
 from collections import Counter
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import joblib
 import pandas as pd
 from filelock import FileLock, Timeout
+from joblib.externals.loky import get_reusable_executor
 from tqdm import tqdm
 
-from src.autoencoder import AUTOENCODERS, VariationalAutoencoder, build_autoencoder
+from src.autoencoder import VariationalAutoencoder, build_autoencoder
+from src.baseline import MODELS, model_class
 from src.data_loader import load_dataset
+from src.encode import encode_images
 from src.evaluate import PROBES, evaluate_probes, measure_information, measure_reconstruction
 from src.study.checkpoints import (
     COLUMNS,
     load_autoencoder,
     load_checkpoint,
+    network_of,
     origin,
     results_path,
     save_checkpoint,
@@ -26,9 +31,12 @@ from src.study.checkpoints import (
     what_is_missing,
     write_rows,
 )
-from src.study.experiment import Settings
+from src.study.experiment import Settings, merge
+from src.study.shared import are_shared_by, load_shared
 from src.train import train_autoencoder
 from src.utils import get_device, load_safely, one_thread
+
+_ONE_AT_A_TIME = threading.Lock()  # the threads of a process share torch's generator and number of threads
 
 
 class SweepError(RuntimeError):
@@ -39,8 +47,8 @@ def run_sweep(experiments, n_jobs=-1, sample=False, settings=Settings(), folder=
     """Run those experiments that have not been run with these settings, data and code, `n_jobs` at a time.
 
     `n_jobs` is -1 for one a core; on a GPU it is one at a time. Returns the table of all experiments, a row each, in the order
-    given. Every row is in `results_path(folder)` as soon as its experiment ends. With `sample`, everything is on the embedded
-    sample, and the folder "sample". Raises SweepError, naming them, where experiments failed; the others are run all the same.
+    given, those that differ in their probes alone as one. Every row is in `results_path(folder)` as soon as its experiment ends.
+    With `sample`, everything is on the embedded sample, and the folder "sample". Raises SweepError, naming them, where experiments failed; the others are run all the same.
     On a cluster it runs inside joblib's own context manager; all machines see the same folder, and a failed worker is restarted:
 
         import joblib
@@ -51,9 +59,9 @@ def run_sweep(experiments, n_jobs=-1, sample=False, settings=Settings(), folder=
         with Client("scheduler-address:8786"), joblib.parallel_config(backend="dask"):
             results = run_sweep(grid(["CIFAR10", "CIFAR100"], ["conv", "vae"], range(4, 129, 4), range(8)), folder="mine")
     """
-    experiments, folder = list(dict.fromkeys(experiments)), "sample" if sample else folder
+    experiments, folder = merge(experiments), "sample" if sample else folder
     with _alone(folder):
-        failures = _run_all(_waiting(_merged(experiments), folder, settings), n_jobs, folder, settings)
+        failures = _run_all(_waiting(experiments, folder, settings), n_jobs, folder, settings)
         if failures:
             raise SweepError(f"{len(failures)} of {len(experiments)} experiments have no result: {'; '.join(failures)}")
         rows = [load_checkpoint(e, folder)["row"] for e in experiments]
@@ -61,18 +69,10 @@ def run_sweep(experiments, n_jobs=-1, sample=False, settings=Settings(), folder=
     return pd.DataFrame([_asked_for(*pair) for pair in zip(experiments, rows, strict=True)], columns=COLUMNS)
 
 
-def _merged(experiments):
-    """The experiments with one where several differ in their probes alone; it has the probes of all."""
-    probes = {}
-    for e in experiments:
-        probes.setdefault(replace(e, probes=()), {}).update(dict.fromkeys(e.probes))
-    return [replace(e, probes=tuple(names)) for e, names in probes.items()]
-
-
 def _asked_for(experiment, row):
     """The row without the probes that were run at another time and not asked for now."""
-    others = [column for probe in PROBES if probe not in experiment.probes for column in PROBES[probe]]
-    return row | dict.fromkeys(others)
+    others = [name for name in PROBES if name not in experiment.probes]
+    return row | {f"{column}_{name}": None for name in others for column in PROBES[name].columns}
 
 
 @contextmanager
@@ -89,12 +89,13 @@ def _alone(folder):
 
 
 def _waiting(experiments, folder, settings):
-    """The experiments that have to be run; says how many for which reason."""
+    """The experiments that have to be run, each with what it is made by; says how many for which reason."""
     datasets = {name: _load(name, folder) for name in {e.dataset for e in experiments}}
-    reasons = {e: what_is_missing(e, folder, origin(e, datasets[e.dataset], settings)) for e in experiments}
+    made_by = {e: origin(e, datasets[e.dataset], settings) for e in experiments}
+    reasons = {e: what_is_missing(e, folder, made_by[e]) for e in experiments}
     for reason, count in Counter(filter(None, reasons.values())).items():
         print(f"{count} of {len(reasons)} experiments to run: {reason}")
-    return [e for e, reason in reasons.items() if reason]
+    return {e: made_by[e] for e, reason in reasons.items() if reason}
 
 
 def _load(name, folder):
@@ -108,10 +109,13 @@ def _load(name, folder):
 def _run_all(experiments, n_jobs, folder, settings):
     """Run experiments side by side, each a row of the table as soon as it ends; returns what went wrong with which."""
     n_jobs = n_jobs if get_device().type == "cpu" else 1
+    if experiments:  # workers of an earlier sweep have the modules as they were then
+        get_reusable_executor().shutdown(wait=True)
+    _learn_shared(experiments, n_jobs, folder, settings)
     job, failures, ended = joblib.delayed(_run_or_report), [], set()
-    # the classes go along, since a worker has not run the notebook that may define them; in a pair with the experiment, since
-    # Dask would keep a class as an argument of its own on one worker, and lose it with that worker
-    jobs = (job((e, AUTOENCODERS[e.autoencoder]), folder, settings) for e in experiments)
+    # the constructors go along, since a worker has not run the notebook that may define them; in a tuple with the experiment,
+    # since Dask would keep a class as an argument of its own on one worker, and lose it with that worker
+    jobs = (job((e, MODELS[e.autoencoder], made_by), folder, settings) for e, made_by in experiments.items())
     results = joblib.Parallel(n_jobs, return_as="generator_unordered")(jobs)
     bar = tqdm(results, "sweep", len(experiments), disable=not experiments, unit="experiment", file=sys.stdout)
     try:
@@ -127,41 +131,64 @@ def _run_all(experiments, n_jobs, folder, settings):
     return failures
 
 
-def _run_or_report(pair, folder, settings):
-    """The experiment, its row, and what went wrong with it, if anything."""
-    experiment, model_class = pair
-    AUTOENCODERS[experiment.autoencoder] = model_class
+def _learn_shared(experiments, n_jobs, folder, settings):
+    """Learn what sizes share before they are run side by side, once for each data set and seed."""
+    pairs = {(e.dataset, e.seed) for e in experiments if are_shared_by(model_class(e.autoencoder))}
+    job = joblib.delayed(_shared_or_nothing)
+    joblib.Parallel(n_jobs)(job(name, seed, settings.views, folder) for name, seed in sorted(pairs))
+
+
+def _shared_or_nothing(name, seed, views, folder):
     try:
-        return experiment, run_experiment(experiment, folder, settings), ""
+        load_shared(_load(name, folder), seed, views, folder)
+    except Exception:  # each experiment that needs it will say what went wrong
+        return
+
+
+def _run_or_report(what, folder, settings):
+    """The experiment, its row, and what went wrong with it, if anything."""
+    experiment, constructor, made_by = what
+    if experiment.autoencoder not in MODELS.of_the_repository:
+        MODELS[experiment.autoencoder] = constructor
+    try:
+        with _ONE_AT_A_TIME:
+            return experiment, run_experiment(experiment, folder, settings, made_by), ""
     except Exception as error:  # whatever it is, the other experiments must go on
         return experiment, None, f"{type(error).__name__}: {error}"
 
 
-def run_experiment(experiment, folder="", settings=Settings()):
+def run_experiment(experiment, folder="", settings=Settings(), made_by=None):
     """Run one experiment on one thread, keep what it leaves in `models/`, and return its row of the table.
 
-    Where its checkpoint lacks nothing but probes, the model is taken from there.
+    Where its checkpoint lacks nothing but probes, the model is taken from there. `made_by` is its `origin`, where that is known.
     """
-    dataset = _load(experiment.dataset, folder)
-    made_by = origin(experiment, dataset, settings)
+    dataset, settings = _load(experiment.dataset, folder), settings.at(experiment.latent_dim)
+    made_by = made_by or origin(experiment, dataset, settings)
     training = training_path(experiment, folder, made_by)
-    for path in training.parent.glob(f"{training.name}*"):
+    for path in _states(training):
         if load_safely(path) is None:
             path.unlink()  # damaged; training starts anew
+    has_features = are_shared_by(model_class(experiment.autoencoder))
+    features = load_shared(dataset, experiment.seed, settings.views, folder) if has_features else None
     with one_thread():
         if what_is_missing(experiment, folder, made_by) == "more probes":
             model, row, learnt = _load_learnt(experiment, folder)
         else:
-            model, row, learnt = _learn(experiment, dataset, settings, training)
+            model, row, learnt = _learn(experiment, dataset, settings, training, features)
         probes = [probe for probe in experiment.probes if probe not in learnt["probes"]]
         how = settings.views, settings.mlp, settings.cnn
-        found, trained = evaluate_probes(model, dataset, probes, experiment.seed, *how)
+        found, trained = evaluate_probes(model, dataset, probes, experiment.seed, *how, features)
     found["classifier_seconds"] += row.get("classifier_seconds", 0)
     experiment = replace(experiment, probes=(*learnt.pop("probes"), *probes))
     row = save_checkpoint(experiment, folder, made_by, row | found, learnt | trained)
-    for path in training.parent.glob(f"{training.name}*"):
+    for path in _states(training):
         path.unlink()
     return row
+
+
+def _states(training):
+    """The states of an experiment in training, one a stage."""
+    return [path for path in training.parent.glob("*") if path.name.startswith(training.name)]
 
 
 def _load_learnt(experiment, folder):
@@ -171,16 +198,23 @@ def _load_learnt(experiment, folder):
     return load_autoencoder(experiment, folder).to(get_device()), checkpoint["row"], kept
 
 
-def _learn(experiment, dataset, settings, training):
+def _learn(experiment, dataset, settings, training, features):
     """The trained model, what is measured of its reconstruction, and what is to be kept beside the row."""
-    name, start = experiment.autoencoder, time.perf_counter()
-    model = build_autoencoder(name, experiment.latent_dim, experiment.seed, **asdict(settings.network))
+    name, start, (images, _) = experiment.autoencoder, time.perf_counter(), dataset.split("train")
+    model = build_autoencoder(name, experiment.latent_dim, experiment.seed, **network_of(name, settings))
+    if features:
+        model.patch_features.load_state_dict(features.state)
     config = getattr(settings, model.trained_with)
     history = train_autoencoder(model, dataset, config, experiment.seed, progress=False, checkpoint=training)
-    row = experiment.key | {"is_sample": dataset.is_sample, "train_images": len(dataset.split("train")[0])}
+    seconds = time.perf_counter() - start
+    shared = features.seconds if features else 0
+    if (size := encode_images(model, images[:2]).shape[1]) != experiment.latent_dim:
+        raise ValueError(f"its code has {size} numbers, not {experiment.latent_dim}")
+    row = experiment.key | {"is_sample": dataset.is_sample}
+    row |= {"train_images": len(images), "test_images": len(dataset.x_test)}
     row |= {"epochs": len(history), "parameters": sum(p.numel() for p in model.parameters())}
     # training that was interrupted has begun in another process
-    row |= {"autoencoder_seconds": max(time.perf_counter() - start, sum(epoch["seconds"] for epoch in history))}
+    row |= {"autoencoder_seconds": shared + max(seconds, sum(epoch["seconds"] for epoch in history))}
     row |= measure_reconstruction(model, dataset) if model.has_decoder else {}
     row |= measure_information(model, dataset) if isinstance(model, VariationalAutoencoder) else {}
     return model, row, {"probes": [], "history": history, "state": model.state_dict()}

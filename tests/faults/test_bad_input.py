@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from src import features, objectives  # noqa: F401 (their autoencoders are known by name once they are imported)
-from src.autoencoder import AUTOENCODERS, build_autoencoder
+from src.autoencoder import build_autoencoder
+from src.baseline import MODELS
 from src.classifier import (
     evaluate_classifier,
     predict_logits,
@@ -33,7 +33,7 @@ from src.train import TrainConfig, train_autoencoder
 
 EXAMPLES = settings(max_examples=500, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 DTYPES = [np.uint8, np.int8, np.int64, np.float16, np.float32, np.float64, np.bool_, np.complex64, "U3", object]
-MODELS = {
+BUILT = {
     name: build_autoencoder(name, 4) for name in ("conv", "vae", "denoising", "masked", "nested", "features_50", "pca")
 }
 QUICK = TrainConfig(epochs=1, batch_size=20, linear_rate=1.0)
@@ -117,9 +117,9 @@ def numbers(z):
 
 
 @EXAMPLES
-@given(st.sampled_from(sorted(MODELS)), images)
+@given(st.sampled_from(sorted(BUILT)), images)
 def test_functions_of_images(name, x):
-    model = MODELS[name]
+    model = BUILT[name]
     good = isinstance(x, np.ndarray) and x.dtype == np.uint8 and x.shape[1:] == (32, 32, 3) and len(x) > 0
     for function in (encode_images, reconstruct_images, reconstruction_errors):
         assert (error_or_answer(function, model, x) is not None) == good
@@ -128,12 +128,12 @@ def test_functions_of_images(name, x):
 
 
 @EXAMPLES
-@given(st.sampled_from(sorted(MODELS)), st.one_of(batches, codes))
+@given(st.sampled_from(sorted(BUILT)), st.one_of(batches, codes))
 def test_models_on_batches(name, x):
     decode = getattr(x, "ndim", 0) == 2
     if isinstance(x, np.ndarray) and x.dtype.kind in "uifb":
         x = torch.from_numpy(np.array(x))
-    model = MODELS[name].eval()
+    model = BUILT[name].eval()
     is_float = isinstance(x, torch.Tensor) and x.is_floating_point()
     with torch.no_grad():
         if decode:
@@ -153,7 +153,7 @@ def test_models_on_batches(name, x):
 @EXAMPLES
 @given(st.sampled_from(["conv", "nested", "pca"]), codes)
 def test_functions_of_codes(name, z):
-    model, expected = MODELS[name], numbers(z)
+    model, expected = BUILT[name], numbers(z)
     decoded = error_or_answer(decode_codes, model, z)
     if decoded is not None:
         assert np.array_equal(decoded, decode_codes(model, expected))
@@ -213,7 +213,7 @@ def is_whole(value):
 @EXAMPLES
 @given(st.sampled_from([*MODELS, "gan", "", None]), ANYTHING)
 def test_latent_sizes_of_any_kind(name, size):
-    good = name in AUTOENCODERS and is_whole(size) and 1 <= size <= (100 if name in ("nested", "features_50") else 1024)
+    good = name in MODELS and is_whole(size) and 1 <= size <= (100 if name in ("nested", "features_50") else 1024)
     makers = (
         lambda: build_autoencoder(name, size).latent_dim,
         lambda: Experiment("CIFAR10", name, size).latent_dim,
@@ -232,8 +232,8 @@ def test_seeds_of_any_kind(seed):
     assert answer == (seed if good else None)
     makers = (
         lambda: build_autoencoder("pca", 3, seed).latent_dim,
-        lambda: noisy_errors(MODELS["pca"], np.zeros((1, 32, 32, 3), np.uint8), [0.1], seed),
-        lambda: list(encode_views(MODELS["pca"], np.zeros((1, 32, 32, 3), np.uint8), 2, seed)),
+        lambda: noisy_errors(BUILT["pca"], np.zeros((1, 32, 32, 3), np.uint8), [0.1], seed),
+        lambda: list(encode_views(BUILT["pca"], np.zeros((1, 32, 32, 3), np.uint8), 2, seed)),
     )
     for make in makers:
         assert (error_or_answer(make) is not None) == good
