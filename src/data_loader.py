@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from src.download import ARCHIVES, ARRAYS, FINGERPRINT, has_arrays, place_arrays
+from src.download import ARRAYS, FINGERPRINT, has_arrays, official, place_arrays, urls
 from src.utils import DATA_DIR, check_images, check_labels, fingerprint
 
 SAMPLE_DIR = DATA_DIR / "sample"
@@ -227,10 +227,9 @@ def _samples():
 
 
 def _how_to_supply(name, folder, tried):
-    archive = ARCHIVES[name]
     return (
         f"{name} is not available. Tried: {'; '.join(tried)}; no embedded sample (there is: {_samples()}). "
-        f"To supply it by hand, download {archive.filename} (MD5 {archive.md5}) from any of "
-        f"{', '.join(archive.urls)} and put it into {folder.parent}, or put the arrays "
+        f"To supply it by hand, download {official(name).filename} (MD5 {official(name).tgz_md5}) from any of "
+        f"{', '.join(urls(name))} and put it into {folder.parent}, or put the arrays "
         f"{', '.join(key + '.npy' for key in ARRAYS)} into {folder}."
     )
