@@ -1,4 +1,4 @@
-"""The official CIFAR archives: found on disk or fetched from a mirror, checked and read by torchvision, kept as arrays."""
+"""CIFAR-10 and CIFAR-100: their classes, and their archives, which torchvision checks and reads and which are kept as arrays."""
 
 import os
 import shutil
@@ -25,6 +25,39 @@ MIRRORS = (  # places that serve the byte-identical archives; the official serve
     "https://dataset.bj.bcebos.com/cifar/{filename}",
     "https://www.cs.toronto.edu/~kriz/{filename}",
 )
+
+
+CLASSES = {  # in the order of their labels
+    "CIFAR10": tuple("airplane automobile bird cat deer dog frog horse ship truck".split()),
+    "CIFAR100": tuple(
+        """apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly camel can
+        castle caterpillar cattle chair chimpanzee clock cloud cockroach couch crab crocodile cup dinosaur dolphin
+        elephant flatfish forest fox girl hamster house kangaroo keyboard lamp lawn_mower leopard lion lizard lobster
+        man maple_tree motorcycle mountain mouse mushroom oak_tree orange orchid otter palm_tree pear pickup_truck
+        pine_tree plain plate poppy porcupine possum rabbit raccoon ray road rocket rose sea seal shark shrew skunk
+        skyscraper snail snake spider squirrel streetcar sunflower sweet_pepper table tank telephone television tiger
+        tractor train trout tulip turtle wardrobe whale willow_tree wolf woman worm""".split()
+    ),
+}
+SUPERCLASSES = {
+    "CIFAR10": (),
+    "CIFAR100": (
+        "aquatic mammals", "fish", "flowers", "food containers", "fruit and vegetables",
+        "household electrical devices", "household furniture", "insects", "large carnivores",
+        "large man-made outdoor things", "large natural outdoor scenes", "large omnivores and herbivores",
+        "medium-sized mammals", "non-insect invertebrates", "people", "reptiles", "small mammals", "trees",
+        "vehicles 1", "vehicles 2",
+    ),
+}  # fmt: skip
+SUPERCLASS_OF = {  # the superclass of each class, in the order of the classes
+    "CIFAR10": (),
+    "CIFAR100": (
+        4, 1, 14, 8, 0, 6, 7, 7, 18, 3, 3, 14, 9, 18, 7, 11, 3, 9, 7, 11, 6, 11, 5, 10, 7, 6, 13, 15, 3, 15, 0, 11, 1,
+        10, 12, 14, 16, 9, 11, 5, 5, 19, 8, 8, 15, 13, 14, 17, 18, 10, 16, 4, 17, 4, 2, 0, 17, 4, 18, 17, 10, 3, 2, 12,
+        12, 16, 12, 1, 9, 19, 2, 10, 0, 1, 16, 12, 9, 13, 15, 13, 16, 19, 2, 4, 6, 19, 5, 5, 8, 19, 18, 1, 2, 15, 6, 0,
+        17, 8, 14, 13,
+    ),
+}  # fmt: skip
 
 
 class NoArchiveError(RuntimeError):
@@ -68,6 +101,16 @@ def place_arrays(name, folder, download=True):
     except OSError as error:  # the disk is full, or the folder cannot be written to
         return [] if has_arrays(folder) else [*tried, f"{folder} cannot be written ({error})"]
     return tried if download else [*tried, "downloading was not asked for"]
+
+
+def how_to_supply(name, folder, tried):
+    """What a person can do where every source has failed: the words of an error."""
+    return (
+        f"{name} is not available. Tried: {'; '.join(tried)}. "
+        f"To supply it by hand, download {official(name).filename} (MD5 {official(name).tgz_md5}) from any of "
+        f"{', '.join(urls(name))} and put it into {folder.parent}, or put the arrays "
+        f"{', '.join(key + '.npy' for key in ARRAYS)} into {folder}."
+    )
 
 
 def _supplied(name, folder):
