@@ -2,7 +2,6 @@
 
 import json
 import re
-import tempfile
 import warnings
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,16 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from src.download import (
-    ARRAYS,
-    CLASSES,
-    FINGERPRINT,
-    SUPERCLASS_OF,
-    SUPERCLASSES,
-    has_arrays,
-    how_to_supply,
-    place_arrays,
-)
+from src.download import ARRAYS, CLASSES, FINGERPRINT, SUPERCLASS_OF, SUPERCLASSES, place_arrays, staged, write_arrays
 from src.utils import DATA_DIR, WriteError, check_images, check_labels, fingerprint
 
 SAMPLE_DIR = DATA_DIR / "sample"
@@ -118,21 +108,11 @@ def save_dataset(dataset, data_dir=DATA_DIR):
             return
         raise ValueError(f"{folder} has something else; delete it, or give the data set another name")
     try:
-        _write(dataset, folder)
+        with staged(folder) as staging:
+            write_arrays(staging, {key: getattr(dataset, key) for key in ARRAYS})
+            (staging / CLASSES_FILE).write_text(json.dumps(dataset.classes), encoding="utf-8")
     except OSError as error:
         raise WriteError(f"{folder} could not be written ({error}); nothing has changed") from error
-
-
-def _write(dataset, folder):
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".") as temporary:
-        staging = Path(temporary) / dataset.name
-        staging.mkdir()
-        for key in ARRAYS:
-            np.save(staging / f"{key}.npy", getattr(dataset, key))
-        (staging / FINGERPRINT).write_text(dataset.fingerprint)
-        (staging / CLASSES_FILE).write_text(json.dumps(dataset.classes), encoding="utf-8")
-        staging.rename(folder)
 
 
 def load_dataset(name, data_dir=DATA_DIR, download=True, sample=False):
@@ -147,14 +127,14 @@ def load_dataset(name, data_dir=DATA_DIR, download=True, sample=False):
     if sample:
         return _load_sample(name)
     folder = Path(data_dir).expanduser() / name
-    tried = [] if has_arrays(folder) or name not in CLASSES else place_arrays(name, folder, download)
+    tried = place_arrays(name, folder, download) if name in CLASSES else []
     if not tried:
         return _load_folder(name, folder)
     if (SAMPLE_DIR / f"{name}.npz").exists():
         using = f"{name}: using the embedded SAMPLE, not the full data set"
         warnings.warn(f"{using}. Tried: {'; '.join(tried)}", stacklevel=2)
         return _load_sample(name)
-    raise DataUnavailableError(how_to_supply(name, folder, [*tried, f"no embedded sample (there is: {_samples()})"]))
+    raise DataUnavailableError(f"{name} is not available, nor a sample of it. Tried: {'; '.join(tried)}")
 
 
 def load_datasets(names, download=True, sample=False):

@@ -5,6 +5,7 @@ import shutil
 import tempfile
 import time
 import urllib.request
+from contextlib import contextmanager
 from http.client import HTTPException
 from pathlib import Path
 
@@ -77,73 +78,73 @@ def urls(name):
     return [m.replace("{filename}", official(name).filename).replace("{folder}", name.lower()) for m in mirrors]
 
 
-def has_arrays(folder):
-    """Whether any array of a data set is in `folder`."""
-    return any((folder / f"{key}.npy").exists() for key in ARRAYS)
-
-
 def place_arrays(name, folder, download=True):
     """Make the arrays of a data set in `folder`, from an archive or its unpacked files there or beside it, or from a mirror.
 
-    Returns what was tried in vain, in words; empty where the arrays are there now. Several processes may do so at once: each
-    works in a folder of its own, and the first to finish is kept.
+    Returns what was tried in vain, in words, and how to supply the data by hand; empty where the arrays are there now. Several
+    processes may do so at once: each works in a folder of its own.
     """
-    supplied = _supplied(name, folder)
-    tried = [f"no arrays in {folder}"]
+    if _has_arrays(folder):
+        return []
+    supplied, mirrors, tried = _supplied(name, folder), urls(name), [f"no arrays in {folder}"]
     tried += [] if supplied else [f"no {official(name).filename} in {folder.parent} or {folder}"]
     try:
-        for source in [*supplied, *(urls(name) if download else [])]:
+        for source in [*supplied, *(mirrors if download else [])]:
             try:
                 _place(name, source, folder)
                 return []
             except RuntimeError as error:
                 tried.append(f"{source}: {error}")
     except OSError as error:  # the disk is full, or the folder cannot be written to
-        return [] if has_arrays(folder) else [*tried, f"{folder} cannot be written ({error})"]
-    return tried if download else [*tried, "downloading was not asked for"]
+        if _has_arrays(folder):
+            return []
+        tried.append(f"{folder} cannot be written ({error})")
+    return [*tried, *([] if download else ["downloading was not asked for"]), _how_to_supply(name, folder, mirrors)]
 
 
-def how_to_supply(name, folder, tried):
-    """What a person can do where every source has failed: the words of an error."""
-    return (
-        f"{name} is not available. Tried: {'; '.join(tried)}. "
-        f"To supply it by hand, download {official(name).filename} (MD5 {official(name).tgz_md5}) from any of "
-        f"{', '.join(urls(name))} and put it into {folder.parent}, or put the arrays "
-        f"{', '.join(key + '.npy' for key in ARRAYS)} into {folder}."
-    )
+def _has_arrays(folder):
+    return any((folder / f"{key}.npy").exists() for key in ARRAYS)
+
+
+def _how_to_supply(name, folder, mirrors):
+    arrays, archive = ", ".join(f"{key}.npy" for key in ARRAYS), official(name)
+    by_hand = f"download {archive.filename} (MD5 {archive.tgz_md5}) from any of {', '.join(mirrors)}"
+    return f"to supply it by hand, {by_hand} and put it into {folder.parent}, or put the arrays {arrays} into {folder}"
 
 
 def _supplied(name, folder):
     """The paths of archives, and of folders with unpacked files, that lie in `folder` or beside it."""
-    places = [
-        place / part
-        for place in (folder.parent, folder)
-        for part in (official(name).filename, official(name).base_folder, "")
-    ]
+    names = (official(name).filename, official(name).base_folder, "")
+    places = [place / part for place in (folder.parent, folder) for part in names]
     return [path for path in places if path.is_file() or any((path / file).is_file() for file in _members(name))]
 
 
 def _members(name):
     """The files that the archive of a data set unpacks to."""
-    return [file for file, _ in official(name).train_list + official(name).test_list] + [
-        official(name).meta["filename"]
-    ]
+    archive = official(name)
+    return [archive.meta["filename"], *(file for file, _ in archive.train_list + archive.test_list)]
 
 
 def _place(name, source, folder):
     """Put the arrays of `source`, a path or a URL, into `folder`; RuntimeError where it is not as the official one."""
+    with staged(folder) as staging:
+        root, arrays = staging.parent, {}
+        packed = _fetch(name, source, root)
+        for part in ("train", "test"):
+            dataset = official(name)(root, train=part == "train", download=packed)  # it unpacks what is there
+            arrays[f"x_{part}"] = np.ascontiguousarray(dataset.data)
+            arrays[f"y_{part}"] = np.array(dataset.targets, dtype=np.int64)
+        write_arrays(staging, arrays)
+
+
+@contextmanager
+def staged(folder):
+    """Yield an empty folder whose files are those of `folder` when the block ends well; otherwise nothing is left of it."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{name}-", ignore_cleanup_errors=True) as temporary:
-        staging = Path(temporary) / name
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-", ignore_cleanup_errors=True) as place:
+        staging = Path(place) / folder.name
         staging.mkdir()
-        _fetch(name, source, Path(temporary))
-        for part in ("train", "test"):  # torchvision takes and unpacks an archive that is there
-            dataset = official(name)(
-                temporary, train=part == "train", download=not isinstance(source, Path) or source.is_file()
-            )
-            np.save(staging / f"x_{part}.npy", np.ascontiguousarray(dataset.data))
-            np.save(staging / f"y_{part}.npy", np.array(dataset.targets, dtype=np.int64))
-        (staging / FINGERPRINT).write_text(fingerprint(*(np.load(staging / f"{key}.npy") for key in ARRAYS)))
+        yield staging
         if not folder.exists():
             staging.rename(folder)
         else:
@@ -151,20 +152,32 @@ def _place(name, source, folder):
                 file.replace(folder / file.name)
 
 
-def _fetch(name, source, temporary):
-    """Bring the archive, checked, or its unpacked files to where torchvision looks for them in `temporary`."""
+def write_arrays(folder, arrays):
+    """Write the arrays of a data set, a dictionary, and their fingerprint to `folder`."""
+    for key in ARRAYS:
+        np.save(folder / f"{key}.npy", arrays[key])
+    (folder / FINGERPRINT).write_text(fingerprint(*(arrays[key] for key in ARRAYS)))
+
+
+def _fetch(name, source, root):
+    """Bring the archive or its unpacked files to where torchvision looks for them; returns whether it is the archive."""
     from torchvision.datasets.utils import check_integrity
 
-    archive, unpacked = temporary / official(name).filename, temporary / official(name).base_folder
-    if isinstance(source, Path) and source.is_dir():
+    archive, unpacked, is_path = (
+        root / official(name).filename,
+        root / official(name).base_folder,
+        isinstance(source, Path),
+    )
+    if is_path and source.is_dir():
         unpacked.mkdir()
         for file in filter(Path.is_file, (source / file for file in _members(name))):
             shutil.copy(file, unpacked)
-        return
-    shutil.copyfile(source, archive) if isinstance(source, Path) else _download(source, archive)
+        return False
+    shutil.copyfile(source, archive) if is_path else _download(source, archive)
     if not check_integrity(archive, official(name).tgz_md5):
         size = f"{archive.stat().st_size:,} bytes"
         raise NoArchiveError(f"these {size} are not the official file, which has the MD5 {official(name).tgz_md5}")
+    return True
 
 
 def _download(url, path):

@@ -13,13 +13,8 @@ from src.utils import as_bytes, describe
 SIZE = (32, 32)
 # what brings a photograph upright, by its EXIF orientation from 2 on
 TURNS = "FLIP_LEFT_RIGHT ROTATE_180 FLIP_TOP_BOTTOM TRANSPOSE ROTATE_270 TRANSVERSE ROTATE_90".split()
-PARTS = {
-    "train": "train",
-    "training": "train",
-    "test": "test",
-    "testing": "test",
-}  # by a folder's name in small letters
-PARTS |= dict.fromkeys(("val", "valid", "validation"), "validation")
+PARTS = {"train": "train", "training": "train", "test": "test", "testing": "test"}
+PARTS |= {"val": "validation", "valid": "validation", "validation": "validation"}
 TEST_SHARE = 0.2  # of the images of each class, where a folder has no test images of its own
 
 
@@ -43,9 +38,8 @@ def load_image_folder(folder, name=None):
     classes = found["train"][2]
     for part, path in parts.items():
         if found[part][2] != classes:
-            raise ValueError(
-                f"{folder}: the classes of {path.name}, {found[part][2]}, must be those of train, {classes}"
-            )
+            both = f"the classes of {path.name}, {found[part][2]}, must be those of train, {classes}"
+            raise ValueError(f"{folder}: {both}")
     train, test, how = _as_they_say(parts, found) if len(parts) > 1 else _hold_out(folder, *found["train"])
     name = name or folder.resolve().name
     return ImageDataset(name, *train, *test, classes, source=f"pictures in {folder}; {how}")
@@ -85,13 +79,10 @@ def _files(folder):
 
 def _folders(folder):
     """The visible folders in a folder by their names, in order; a ValueError where there are none."""
-    try:
-        found = sorted(path for path in folder.iterdir() if path.is_dir() and _visible(path))
-    except OSError as error:
-        raise ValueError(f"{folder} must have a folder of pictures for each class: {error}") from error
-    if not found:
-        raise ValueError(f"{folder} must have a folder of pictures for each class: it has no folders")
-    return {path.name: path for path in found}
+    inside = sorted(folder.iterdir()) if folder.is_dir() else []
+    if not (found := {path.name: path for path in inside if path.is_dir() and _visible(path)}):
+        raise ValueError(f"{folder} must have a folder of pictures for each class; there are no folders")
+    return found
 
 
 def _parts(folder):
@@ -110,13 +101,13 @@ def _read_folder(folder, left_out):
     classes, pictures, labels = _folders(folder), [], []
     left_out += _files(folder)
     for label, path in enumerate(classes.values()):
-        files = [file for file in _walk(path) if file.is_file()]
+        files = list(_walk(path))
         found = [file for file in files if _is_picture(file)]
-        if not any(file.parent == path for file in found) and any(map(Path.is_dir, filter(_visible, path.iterdir()))):
-            raise ValueError(f"{path} holds folders only and no pictures: there is one folder level too many")
         if not found:
-            raise ValueError(f"{folder} must have a folder of pictures for each class: there is none in {path.name}")
-        left_out += sorted({*files} - {*found})
+            raise ValueError(f"{folder} must have a folder of pictures for each class; there are none in {path.name}")
+        if all(file.parent != path for file in found):
+            raise ValueError(f"{path} holds folders only and no pictures: there is one folder level too many")
+        left_out += {*files} - {*found}
         pictures += found
         labels += [label] * len(found)
     return prepare_images(pictures), np.array(labels), tuple(classes)
@@ -125,21 +116,18 @@ def _read_folder(folder, left_out):
 def _walk(folder):
     """Every visible file of a folder and of the visible folders in it, in order."""
     for path in sorted(filter(_visible, folder.iterdir())):
-        yield from _walk(path) if path.is_dir() else [path]
+        yield from _walk(path) if path.is_dir() else filter(Path.is_file, [path])
 
 
 def _is_picture(path):
     """Whether a file has the name or the content of a picture that Pillow opens."""
-    Image.init()
-    if Image.EXTENSION.get(path.suffix.lower()) in Image.OPEN:
-        return True  # and refused by its name where it is damaged
     try:
-        with Image.open(path):
-            return True
-    except UnidentifiedImageError:
-        return False
-    except Exception:  # whatever a damaged picture leads to; its name is given when it is read
+        Image.open(path).close()
+    except UnidentifiedImageError:  # by its name it may be one, and is refused as damaged when it is read
+        return Image.EXTENSION.get(path.suffix.lower()) in Image.OPEN
+    except Exception:  # whatever a damaged picture leads to
         return True
+    return True
 
 
 def prepare_images(images):
@@ -199,9 +187,7 @@ def _orientation(picture):
     """The EXIF orientation alone: Pillow's own `exif_transpose` fails where another tag is odd."""
     try:
         return int(picture.getexif()[ExifTags.Base.Orientation])  # which some write as a fraction
-    except (
-        Exception
-    ):  # there is none, or whatever damaged EXIF data lead to; the picture has been read and is as it should be
+    except Exception:  # there is none, or it is damaged; the picture has been read and is as it should be
         return None
 
 
