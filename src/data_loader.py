@@ -99,7 +99,7 @@ def save_dataset(dataset, data_dir=DATA_DIR):
     refuses to write. A name is a folder's and a word in tables of results: nothing that is read back as a number or a gap.
     """
     if not _is_name(dataset.name):
-        but = f"but no word of {', '.join(NO_NAMES)}"
+        but = f"but none of {', '.join(NO_NAMES)}"
         raise ValueError(f"{dataset.name!r} cannot be its name; take a letter, then letters, digits, - and _, {but}")
     folder = Path(data_dir).expanduser() / dataset.name
     if folder.exists():
@@ -182,7 +182,8 @@ def _how_to_mend(name):
 def _load_sample(name):
     path = SAMPLE_DIR / f"{name}.npz"
     if not path.exists():
-        raise DataUnavailableError(f"{name} has no embedded sample; the samples are {_samples()}")
+        samples = ", ".join(sorted(path.stem for path in SAMPLE_DIR.glob("*.npz"))) or "none"
+        raise DataUnavailableError(f"{name} has no embedded sample; the samples are {samples}")
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {key: file[key] for key in ARRAYS}
@@ -194,7 +195,3 @@ def _load_sample(name):
 def _build(name, arrays, **what_it_is):
     names = {"superclasses": SUPERCLASSES.get(name, ()), "superclass_of": SUPERCLASS_OF.get(name, ())}
     return ImageDataset(name, **arrays, **names, **what_it_is)
-
-
-def _samples():
-    return ", ".join(sorted(path.stem for path in SAMPLE_DIR.glob("*.npz"))) or "none"

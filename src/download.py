@@ -61,10 +61,6 @@ SUPERCLASS_OF = {  # the superclass of each class, in the order of the classes
 }  # fmt: skip
 
 
-class NoArchiveError(RuntimeError):
-    """What a source has is not the official archive; the message says what it is."""
-
-
 def official(name):
     """torchvision's class of a data set, which knows its archive's `filename`, `tgz_md5` and unpacked `base_folder`."""
     from torchvision import datasets  # here, because it takes a second and 80 MB, and no worker needs it
@@ -176,28 +172,22 @@ def _fetch(name, source, root):
     shutil.copyfile(source, archive) if is_path else _download(source, archive)
     if not check_integrity(archive, official(name).tgz_md5):
         size = f"{archive.stat().st_size:,} bytes"
-        raise NoArchiveError(f"these {size} are not the official file, which has the MD5 {official(name).tgz_md5}")
+        raise RuntimeError(f"these {size} are not the official file, which has the MD5 {official(name).tgz_md5}")
     return True
 
 
 def _download(url, path):
-    """Download `url`; NoArchiveError as soon as the server refuses, is silent, breaks off or crawls."""
-    request = urllib.request.Request  # some servers turn Python's own agent away; this is torchvision's
+    """Download `url` to `path`; RuntimeError as soon as the server refuses, is silent, breaks off or crawls."""
+    # some servers turn Python's own agent away; this is torchvision's
+    headers, start = {"User-Agent": "pytorch/vision"}, time.monotonic()
     try:
-        with urllib.request.urlopen(
-            request(url, headers={"User-Agent": "pytorch/vision"}), timeout=TIMEOUT
-        ) as response:
-            _copy(response, path)
+        with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=TIMEOUT) as response:
+            with open(path, "wb") as file, tqdm(total=response.length, unit="B", unit_scale=True, leave=False) as bar:
+                while chunk := response.read1(1 << 16):  # read1 returns what is there; read would wait for a crawler
+                    file.write(chunk)
+                    bar.update(len(chunk))
+                    seconds = time.monotonic() - start
+                    if seconds > PATIENCE and file.tell() < SPEED * seconds:
+                        raise TimeoutError(f"slower than {SPEED / 1000:.0f} kB/s")
     except (OSError, HTTPException, ValueError) as error:  # URLError and time-outs are OSErrors
-        raise NoArchiveError(str(error)) from error
-
-
-def _copy(response, path):
-    start = time.monotonic()
-    with open(path, "wb") as file, tqdm(total=response.length, unit="B", unit_scale=True, leave=False) as bar:
-        while chunk := response.read1(1 << 16):  # read1 returns what is there; read would wait for a crawler
-            file.write(chunk)
-            bar.update(len(chunk))
-            seconds = time.monotonic() - start
-            if seconds > PATIENCE and file.tell() < SPEED * seconds:
-                raise TimeoutError(f"slower than {SPEED / 1000:.0f} kB/s")
+        raise RuntimeError(str(error)) from error

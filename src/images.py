@@ -28,21 +28,18 @@ def load_image_folder(folder, name=None):
     and folders are passed by. Raises ValueError where there are no pictures, too few of a class to be split, other classes in
     one part than in another, a class folder that holds folders only, or a picture that cannot be read.
     """
-    folder = Path(folder).expanduser()
-    parts = _parts(folder)
-    left_out = _files(folder) if len(parts) > 1 else []
+    folder, left_out = Path(folder).expanduser(), set()
+    parts = _parts(folder, left_out)
     found = {part: _read_folder(path, left_out) for part, path in parts.items()}
     if left_out:
         names = ", ".join(sorted({path.name for path in left_out})[:5])
         warnings.warn(f"{folder}: {len(left_out)} files are no pictures of a class: {names}", stacklevel=2)
     classes = found["train"][2]
-    for part, path in parts.items():
-        if found[part][2] != classes:
-            both = f"the classes of {path.name}, {found[part][2]}, must be those of train, {classes}"
-            raise ValueError(f"{folder}: {both}")
+    for part, (_, _, other) in found.items():
+        if other != classes:
+            raise ValueError(f"{folder}: the classes of {parts[part].name}, {other}, must be those of train, {classes}")
     train, test, how = _as_they_say(parts, found) if len(parts) > 1 else _hold_out(folder, *found["train"])
-    name = name or folder.resolve().name
-    return ImageDataset(name, *train, *test, classes, source=f"pictures in {folder}; {how}")
+    return ImageDataset(name or folder.resolve().name, *train, *test, classes, source=f"pictures in {folder}; {how}")
 
 
 def _as_they_say(parts, found):
@@ -73,22 +70,19 @@ def _visible(path):
     return path.name[0] not in ".@" and path.name != "__MACOSX"
 
 
-def _files(folder):
-    return [path for path in folder.iterdir() if path.is_file() and _visible(path)]
-
-
-def _folders(folder):
-    """The visible folders in a folder by their names, in order; a ValueError where there are none."""
-    inside = sorted(folder.iterdir()) if folder.is_dir() else []
-    if not (found := {path.name: path for path in inside if path.is_dir() and _visible(path)}):
+def _folders(folder, left_out):
+    """The visible folders in a folder by their names, in order; files beside them are added to `left_out`."""
+    inside = sorted(filter(_visible, folder.iterdir())) if folder.is_dir() else []
+    left_out.update(filter(Path.is_file, inside))
+    if not (found := {path.name: path for path in inside if path.is_dir()}):
         raise ValueError(f"{folder} must have a folder of pictures for each class; there are no folders")
     return found
 
 
-def _parts(folder):
+def _parts(folder, left_out):
     """The folders of "train", "test" and "validation" where it has them, else itself as "train"."""
     found = {}
-    for name, path in _folders(folder).items():
+    for name, path in _folders(folder, left_out).items():
         part = PARTS.get(name.lower())
         if part in found:
             raise ValueError(f"{folder} has both {found[part].name} and {name}; one of them must go")
@@ -98,8 +92,7 @@ def _parts(folder):
 
 def _read_folder(folder, left_out):
     """Images, labels in ascending order, and names of the classes; files that are no pictures are added to `left_out`."""
-    classes, pictures, labels = _folders(folder), [], []
-    left_out += _files(folder)
+    classes, pictures, labels = _folders(folder, left_out), [], []
     for label, path in enumerate(classes.values()):
         files = list(_walk(path))
         found = [file for file in files if _is_picture(file)]
@@ -107,7 +100,7 @@ def _read_folder(folder, left_out):
             raise ValueError(f"{folder} must have a folder of pictures for each class; there are none in {path.name}")
         if all(file.parent != path for file in found):
             raise ValueError(f"{path} holds folders only and no pictures: there is one folder level too many")
-        left_out += {*files} - {*found}
+        left_out |= {*files} - {*found}
         pictures += found
         labels += [label] * len(found)
     return prepare_images(pictures), np.array(labels), tuple(classes)
