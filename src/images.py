@@ -54,7 +54,7 @@ def _as_they_say(parts, found):
 
 
 def _hold_out(folder, images, labels, classes):
-    """Images and labels for training and for testing: of each class a fifth and one at least, drawn at random; and that."""
+    """Images and labels for training and for testing: of each class a fifth and one at least, drawn at random; and a note that says so."""
     counts = np.bincount(labels)
     if few := [name for name, count in zip(classes, counts, strict=True) if count < 2]:
         raise ValueError(f"{folder}: {', '.join(few)} must have two pictures or more, one of them for testing")
