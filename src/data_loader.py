@@ -2,7 +2,6 @@
 
 import json
 import re
-import tempfile
 import warnings
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,45 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
-from src.download import ARCHIVES, ARRAYS, FINGERPRINT, has_arrays, place_arrays
-from src.utils import DATA_DIR, check_images, check_labels, fingerprint
+from src.download import ARRAYS, CLASSES, FINGERPRINT, SUPERCLASS_OF, SUPERCLASSES, place_arrays, staged, write_arrays
+from src.utils import DATA_DIR, WriteError, check_images, check_labels, fingerprint
 
 SAMPLE_DIR = DATA_DIR / "sample"
 CLASSES_FILE = "classes.json"  # of a data set of one's own
-OWN_NAME = re.compile(r"(?!sample$)\w[\w-]*")
+OWN_NAME = re.compile(r"[^\W\d_][\w-]*")
+NO_NAMES = "cifar10 cifar100 sample na nan null none true false inf infinity".split()  # taken, or no words to pandas
 VALIDATION_SHARE = 10  # the last 1/10 of the training images: 5,000 of CIFAR's 50,000
-
-CLASSES = {  # in the order of their labels
-    "CIFAR10": tuple("airplane automobile bird cat deer dog frog horse ship truck".split()),
-    "CIFAR100": tuple(
-        """apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly camel can
-        castle caterpillar cattle chair chimpanzee clock cloud cockroach couch crab crocodile cup dinosaur dolphin
-        elephant flatfish forest fox girl hamster house kangaroo keyboard lamp lawn_mower leopard lion lizard lobster
-        man maple_tree motorcycle mountain mouse mushroom oak_tree orange orchid otter palm_tree pear pickup_truck
-        pine_tree plain plate poppy porcupine possum rabbit raccoon ray road rocket rose sea seal shark shrew skunk
-        skyscraper snail snake spider squirrel streetcar sunflower sweet_pepper table tank telephone television tiger
-        tractor train trout tulip turtle wardrobe whale willow_tree wolf woman worm""".split()
-    ),
-}
-SUPERCLASSES = {
-    "CIFAR10": (),
-    "CIFAR100": (
-        "aquatic mammals", "fish", "flowers", "food containers", "fruit and vegetables",
-        "household electrical devices", "household furniture", "insects", "large carnivores",
-        "large man-made outdoor things", "large natural outdoor scenes", "large omnivores and herbivores",
-        "medium-sized mammals", "non-insect invertebrates", "people", "reptiles", "small mammals", "trees",
-        "vehicles 1", "vehicles 2",
-    ),
-}  # fmt: skip
-SUPERCLASS_OF = {  # the superclass of each class, in the order of the classes
-    "CIFAR10": (),
-    "CIFAR100": (
-        4, 1, 14, 8, 0, 6, 7, 7, 18, 3, 3, 14, 9, 18, 7, 11, 3, 9, 7, 11, 6, 11, 5, 10, 7, 6, 13, 15, 3, 15, 0, 11, 1,
-        10, 12, 14, 16, 9, 11, 5, 5, 19, 8, 8, 15, 13, 14, 17, 18, 10, 16, 4, 17, 4, 2, 0, 17, 4, 18, 17, 10, 3, 2, 12,
-        12, 16, 12, 1, 9, 19, 2, 10, 0, 1, 16, 12, 9, 13, 15, 13, 16, 19, 2, 4, 6, 19, 5, 5, 8, 19, 18, 1, 2, 15, 6, 0,
-        17, 8, 14, 13,
-    ),
-}  # fmt: skip
 
 
 class DataUnavailableError(RuntimeError):
@@ -76,6 +44,7 @@ class ImageDataset:
     source: str = "arrays in memory"
 
     def __post_init__(self):
+        object.__setattr__(self, "classes", tuple(self.classes))  # as they are when read back
         for part in ("train", "test"):
             images, labels = getattr(self, f"x_{part}"), getattr(self, f"y_{part}")
             check_images(images, f"{self.name}: x_{part}")
@@ -110,35 +79,40 @@ def class_names(name, data_dir=DATA_DIR):
     """The names of a data set's classes in the order of their labels; ValueError where there is no data set of that name."""
     if name in CLASSES:
         return CLASSES[name]
-    path = Path(data_dir) / str(name) / CLASSES_FILE
-    if not OWN_NAME.fullmatch(str(name)) or not path.exists():
-        known = ", ".join([*CLASSES, *sorted(path.parent.name for path in Path(data_dir).glob(f"*/{CLASSES_FILE}"))])
+    data_dir = Path(data_dir).expanduser()
+    path = data_dir / str(name) / CLASSES_FILE
+    if not _is_name(str(name)) or not path.exists():
+        own = sorted(path.parent.name for path in data_dir.glob(f"*/{CLASSES_FILE}"))
+        known = ", ".join([*CLASSES, *filter(_is_name, own)])
         raise ValueError(f"unknown data set {name!r}: choose one of {known}, or make it known with save_dataset")
     return tuple(json.loads(path.read_text(encoding="utf-8")))
+
+
+def _is_name(name):
+    return name.lower() not in NO_NAMES and bool(OWN_NAME.fullmatch(name))
 
 
 def save_dataset(dataset, data_dir=DATA_DIR):
     """Keep an ImageDataset of one's own in `data_dir/NAME`, where `load_dataset` and a sweep's workers find it by its name.
 
-    All or nothing. Raises ValueError for a name that is no name for a folder or is taken by another data set.
+    All or nothing. Raises ValueError for a name that is none or is taken by another data set, WriteError where the system
+    refuses to write. A name is a folder's and a word in tables of results: nothing that is read back as a number or a gap.
     """
-    folder = Path(data_dir) / dataset.name
-    if dataset.name.upper() in CLASSES or not OWN_NAME.fullmatch(dataset.name):
-        raise ValueError(f"{dataset.name!r} cannot be its name; take letters, digits, - and _, but not {[*CLASSES]}")
+    if not _is_name(dataset.name):
+        but = f"but none of {', '.join(NO_NAMES)}"
+        raise ValueError(f"{dataset.name!r} cannot be its name; take a letter, then letters, digits, - and _, {but}")
+    folder = Path(data_dir).expanduser() / dataset.name
     if folder.exists():
         there = load_dataset(dataset.name, data_dir) if (folder / CLASSES_FILE).exists() else None
         if there and (there.fingerprint, there.classes) == (dataset.fingerprint, dataset.classes):
             return
         raise ValueError(f"{folder} has something else; delete it, or give the data set another name")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".") as temporary:
-        staging = Path(temporary) / dataset.name
-        staging.mkdir()
-        for key in ARRAYS:
-            np.save(staging / f"{key}.npy", getattr(dataset, key))
-        (staging / FINGERPRINT).write_text(dataset.fingerprint)
-        (staging / CLASSES_FILE).write_text(json.dumps(dataset.classes), encoding="utf-8")
-        staging.rename(folder)
+    try:
+        with staged(folder) as staging:
+            write_arrays(staging, {key: getattr(dataset, key) for key in ARRAYS})
+            (staging / CLASSES_FILE).write_text(json.dumps(dataset.classes), encoding="utf-8")
+    except OSError as error:
+        raise WriteError(f"{folder} could not be written ({error}); nothing has changed") from error
 
 
 def load_dataset(name, data_dir=DATA_DIR, download=True, sample=False):
@@ -152,15 +126,15 @@ def load_dataset(name, data_dir=DATA_DIR, download=True, sample=False):
     class_names(name, data_dir)  # raises where it is not known
     if sample:
         return _load_sample(name)
-    folder = Path(data_dir) / name
-    tried = [] if has_arrays(folder) or name not in CLASSES else place_arrays(name, folder, download)
+    folder = Path(data_dir).expanduser() / name
+    tried = place_arrays(name, folder, download) if name in CLASSES else []
     if not tried:
         return _load_folder(name, folder)
     if (SAMPLE_DIR / f"{name}.npz").exists():
         using = f"{name}: using the embedded SAMPLE, not the full data set"
         warnings.warn(f"{using}. Tried: {'; '.join(tried)}", stacklevel=2)
         return _load_sample(name)
-    raise DataUnavailableError(_how_to_supply(name, folder, tried))
+    raise DataUnavailableError(f"{name} is not available, nor a sample of it. Tried: {'; '.join(tried)}")
 
 
 def load_datasets(names, download=True, sample=False):
@@ -208,7 +182,8 @@ def _how_to_mend(name):
 def _load_sample(name):
     path = SAMPLE_DIR / f"{name}.npz"
     if not path.exists():
-        raise DataUnavailableError(f"{name} has no embedded sample; the samples are {_samples()}")
+        samples = ", ".join(sorted(path.stem for path in SAMPLE_DIR.glob("*.npz"))) or "none"
+        raise DataUnavailableError(f"{name} has no embedded sample; the samples are {samples}")
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {key: file[key] for key in ARRAYS}
@@ -220,17 +195,3 @@ def _load_sample(name):
 def _build(name, arrays, **what_it_is):
     names = {"superclasses": SUPERCLASSES.get(name, ()), "superclass_of": SUPERCLASS_OF.get(name, ())}
     return ImageDataset(name, **arrays, **names, **what_it_is)
-
-
-def _samples():
-    return ", ".join(sorted(path.stem for path in SAMPLE_DIR.glob("*.npz"))) or "none"
-
-
-def _how_to_supply(name, folder, tried):
-    archive = ARCHIVES[name]
-    return (
-        f"{name} is not available. Tried: {'; '.join(tried)}; no embedded sample (there is: {_samples()}). "
-        f"To supply it by hand, download {archive.filename} (MD5 {archive.md5}) from any of "
-        f"{', '.join(archive.urls)} and put it into {folder.parent}, or put the arrays "
-        f"{', '.join(key + '.npy' for key in ARRAYS)} into {folder}."
-    )

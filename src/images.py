@@ -1,10 +1,10 @@
 """Images of one's own: brought into the form of the data sets, and folders of them as a data set."""
 
+import warnings
 from pathlib import Path
 
 import numpy as np
-from PIL import ExifTags, Image
-from sklearn.model_selection import train_test_split
+from PIL import ExifTags, Image, UnidentifiedImageError
 from sklearn.utils import shuffle
 
 from src.data_loader import ImageDataset
@@ -13,45 +13,114 @@ from src.utils import as_bytes, describe
 SIZE = (32, 32)
 # what brings a photograph upright, by its EXIF orientation from 2 on
 TURNS = "FLIP_LEFT_RIGHT ROTATE_180 FLIP_TOP_BOTTOM TRANSPOSE ROTATE_270 TRANSVERSE ROTATE_90".split()
+PARTS = {"train": "train", "training": "train", "test": "test", "testing": "test"}
+PARTS |= {"val": "validation", "valid": "validation", "validation": "validation"}
 TEST_SHARE = 0.2  # of the images of each class, where a folder has no test images of its own
 
 
 def load_image_folder(folder, name=None):
-    """An ImageDataset of a folder with a subfolder of pictures a class, as torchvision's ImageFolder takes it.
+    """An ImageDataset of a folder with a subfolder of pictures a class; `name` is the folder's unless given.
 
-    A folder that has `train` and `test` is split as they say; elsewhere a fifth of each class, drawn at random but always the
-    same, are test images. Pictures become 32 x 32 as by `prepare_images`. `name` is the folder's unless given.
-    Raises ValueError where there are no pictures, too few of a class to be split, other classes in `test` than in `train`, or a
-    picture that cannot be read.
+    A folder that has `train` and `test`, `val` or both (or `Training`, `validation` ...) is split as they say: `val` comes last
+    of the training images, where the validation split is taken from, or is the test split where there is no `test`. Elsewhere a
+    fifth of each class, one picture at least, drawn at random but always the same, are test images. `.source` says which.
+    Pictures become 32 x 32 as by `prepare_images`. What Pillow knows is a picture; a warning counts the other files. Hidden files
+    and folders are passed by. Raises ValueError where there are no pictures, too few of a class to be split, other classes in
+    one part than in another, a class folder that holds folders only, or a picture that cannot be read.
     """
-    folder = Path(folder)
-    if all((folder / part).is_dir() for part in ("train", "test")):
-        x_train, y_train, classes = _read_folder(folder / "train")
-        x_test, y_test, found = _read_folder(folder / "test")
-        if found != classes:
-            raise ValueError(f"{folder}: the classes of test, {found}, must be those of train, {classes}")
-        x_train, y_train = shuffle(x_train, y_train, random_state=0)  # the last of them are for validation
-    else:
-        images, labels, classes = _read_folder(folder)
-        if few := [name for name, count in zip(classes, np.bincount(labels), strict=True) if count < 2]:
-            raise ValueError(f"{folder}: {', '.join(few)} must have two pictures or more, one of them for testing")
-        held_out = max(len(classes), round(TEST_SHARE * len(images)))
-        parts = train_test_split(images, labels, test_size=held_out, stratify=labels, random_state=0)
-        x_train, x_test, y_train, y_test = parts
-    name = name or folder.resolve().name
-    return ImageDataset(name, x_train, y_train, x_test, y_test, classes, source=f"pictures in {folder}")
+    folder, left_out = Path(folder).expanduser(), set()
+    parts = _parts(folder, left_out)
+    found = {part: _read_folder(path, left_out) for part, path in parts.items()}
+    if left_out:
+        names = ", ".join(sorted({path.name for path in left_out})[:5])
+        warnings.warn(f"{folder}: {len(left_out)} files are no pictures of a class: {names}", stacklevel=2)
+    classes = found["train"][2]
+    for part, (_, _, other) in found.items():
+        if other != classes:
+            raise ValueError(f"{folder}: the classes of {parts[part].name}, {other}, must be those of train, {classes}")
+    train, test, how = _as_they_say(parts, found) if len(parts) > 1 else _hold_out(folder, *found["train"])
+    return ImageDataset(name or folder.resolve().name, *train, *test, classes, source=f"pictures in {folder}; {how}")
 
 
-def _read_folder(folder):
-    """Images, labels in ascending order, and names of the classes of a folder as torchvision's ImageFolder takes it."""
-    from torchvision.datasets import ImageFolder  # here, because it takes a second
+def _as_they_say(parts, found):
+    """Images and labels for training, those for validation last of them, and for testing; and what was taken for what."""
+    held_out = "test" if "test" in parts else "validation"
+    used = [part for part in ("train", "validation") if part in parts and part != held_out]
+    shuffled = [shuffle(*found[part][:2], random_state=0) for part in used]
+    how = f"{parts['train'].name}/ for training, {parts[held_out].name}/ for testing"
+    if len(used) > 1:
+        how += f", {parts['validation'].name}/ last of the training images, whose last tenth is for validation"
+    return [np.concatenate(arrays) for arrays in zip(*shuffled, strict=True)], found[held_out][:2], how
 
+
+def _hold_out(folder, images, labels, classes):
+    """Images and labels for training and for testing: of each class a fifth and one at least, drawn at random; and a note that says so."""
+    counts = np.bincount(labels)
+    if few := [name for name, count in zip(classes, counts, strict=True) if count < 2]:
+        raise ValueError(f"{folder}: {', '.join(few)} must have two pictures or more, one of them for testing")
+    order = np.random.default_rng(0).permutation(len(labels))
+    sizes = np.maximum(1, np.rint(TEST_SHARE * counts).astype(int))
+    test = np.concatenate([order[labels[order] == label][:size] for label, size in enumerate(sizes)])
+    train = order[~np.isin(order, test)]
+    return (images[train], labels[train]), (images[test], labels[test]), "a fifth of each class for testing"
+
+
+def _visible(path):
+    """Whether a file or folder is the user's, not one that a system, an editor or an archive has hidden there."""
+    return path.name[0] not in ".@" and path.name != "__MACOSX"
+
+
+def _folders(folder, left_out):
+    """The visible folders in a folder by their names, in order; files beside them are added to `left_out`."""
+    inside = sorted(filter(_visible, folder.iterdir())) if folder.is_dir() else []
+    left_out.update(filter(Path.is_file, inside))
+    if not (found := {path.name: path for path in inside if path.is_dir()}):
+        raise ValueError(f"{folder} must have a folder of pictures for each class; there are no folders")
+    return found
+
+
+def _parts(folder, left_out):
+    """The folders of "train", "test" and "validation" where it has them, else itself as "train"."""
+    found = {}
+    for name, path in _folders(folder, left_out).items():
+        part = PARTS.get(name.lower())
+        if part in found:
+            raise ValueError(f"{folder} has both {found[part].name} and {name}; one of them must go")
+        found |= {part: path} if part else {}
+    return found if "train" in found and len(found) > 1 else {"train": folder}
+
+
+def _read_folder(folder, left_out):
+    """Images, labels in ascending order, and names of the classes; files that are no pictures are added to `left_out`."""
+    classes, pictures, labels = _folders(folder, left_out), [], []
+    for label, path in enumerate(classes.values()):
+        files = list(_walk(path))
+        found = [file for file in files if _is_picture(file)]
+        if not found:
+            raise ValueError(f"{folder} must have a folder of pictures for each class; there are none in {path.name}")
+        if all(file.parent != path for file in found):
+            raise ValueError(f"{path} holds folders only and no pictures: there is one folder level too many")
+        left_out |= {*files} - {*found}
+        pictures += found
+        labels += [label] * len(found)
+    return prepare_images(pictures), np.array(labels), tuple(classes)
+
+
+def _walk(folder):
+    """Every visible file of a folder and of the visible folders in it, in order."""
+    for path in sorted(filter(_visible, folder.iterdir())):
+        yield from _walk(path) if path.is_dir() else filter(Path.is_file, [path])
+
+
+def _is_picture(path):
+    """Whether a file has the name or the content of a picture that Pillow opens."""
     try:
-        found = ImageFolder(folder)
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise ValueError(f"{folder} must have a folder of pictures for each class: {error}") from error
-    paths, labels = zip(*found.samples, strict=True)
-    return prepare_images(list(paths)), np.array(labels), tuple(found.classes)
+        Image.open(path).close()
+    except UnidentifiedImageError:  # by its name it may be one, and is refused as damaged when it is read
+        return Image.EXTENSION.get(path.suffix.lower()) in Image.OPEN
+    except Exception:  # whatever a damaged picture leads to
+        return True
+    return True
 
 
 def prepare_images(images):
@@ -75,7 +144,7 @@ def _prepare(image, name):
     try:
         if isinstance(image, (str, Path)):
             name = image
-            with Image.open(image) as picture:
+            with Image.open(Path(image).expanduser()) as picture:
                 return _middle(picture)
         return _middle(image if isinstance(image, Image.Image) else _from_array(image))
     except Exception as error:  # whatever a damaged file leads to
@@ -110,8 +179,8 @@ def _middle(picture):
 def _orientation(picture):
     """The EXIF orientation alone: Pillow's own `exif_transpose` fails where another tag is odd."""
     try:
-        return picture.getexif().get(ExifTags.Base.Orientation)
-    except Exception:  # whatever damaged EXIF data lead to; the picture has been read and is as it should be
+        return int(picture.getexif()[ExifTags.Base.Orientation])  # which some write as a fraction
+    except Exception:  # there is none, or it is damaged; the picture has been read and is as it should be
         return None
 
 

@@ -1,11 +1,13 @@
+import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from src import data_loader
-from src.data_loader import DataUnavailableError, ImageDataset, load_dataset, load_datasets, save_dataset
+from src.data_loader import DataUnavailableError, ImageDataset, class_names, load_dataset, load_datasets, save_dataset
 from src.download import ARRAYS
+from src.utils import WriteError
 
 
 def place(dataset, folder):
@@ -135,6 +137,57 @@ def test_a_damaged_data_set_of_ones_own_is_not_to_be_deleted(tiny, tmp_path):
     (tmp_path / "mine" / "y_train.npy").write_bytes(b"")
     with pytest.raises(ValueError, match=r"y_train.npy cannot be read .* save_dataset writes them anew elsewhere"):
         load_dataset("mine", tmp_path)
+
+
+def test_classes_may_be_a_list_and_a_second_saving_does_nothing(tiny, tmp_path):
+    mine = replace(tiny, name="mine", classes=list(tiny.classes))
+    assert mine.classes == tiny.classes
+    save_dataset(mine, tmp_path)
+    save_dataset(mine, tmp_path)
+    assert load_dataset("mine", tmp_path).classes == tiny.classes
+
+
+def test_a_data_set_of_ones_own_is_deleted_and_saved_anew(tiny, tmp_path):
+    save_dataset(replace(tiny, name="mine"), tmp_path)
+    shutil.rmtree(tmp_path / "mine")
+    other = replace(tiny, name="mine", x_test=255 - tiny.x_test)
+    save_dataset(other, tmp_path)
+    assert np.array_equal(load_dataset("mine", tmp_path).x_test, 255 - tiny.x_test)
+
+
+@pytest.mark.parametrize(
+    "name", ["2024", "007", "1e5", "NA", "nan", "NaN", "null", "None", "inf", "True", "_x", "-a", ""]
+)
+def test_a_name_that_a_table_reads_back_as_something_else_is_refused(tiny, tmp_path, name):
+    with pytest.raises(ValueError, match="cannot be its name; take a letter, then"):
+        save_dataset(replace(tiny, name=name), tmp_path)
+    with pytest.raises(ValueError, match="unknown data set"):
+        class_names(name, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_home_folder_is_understood(tiny, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    save_dataset(replace(tiny, name="mine"), "~/data")
+    assert load_dataset("mine", "~/data").fingerprint == tiny.fingerprint
+    assert class_names("mine", "~/data") == tiny.classes
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
+def test_where_nothing_can_be_written_one_error_says_so(tiny, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("a file where a folder should be")
+    with pytest.raises(WriteError, match="mine could not be written"):
+        save_dataset(replace(tiny, name="mine"), tmp_path / "file")
+    monkeypatch.setattr(data_loader.np, "save", full)
+    with pytest.raises(WriteError, match=r"mine could not be written .*No space left"):
+        save_dataset(replace(tiny, name="mine"), tmp_path / "data")
+    assert list((tmp_path / "data").iterdir()) == []
+
+
+def full(*args):
+    raise OSError(28, "No space left on device")
 
 
 def test_changing_a_loaded_array_leaves_the_file_as_it_was(tiny, tmp_path):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, features
 
 from src.data_loader import load_dataset, save_dataset
 from src.images import TURNS, load_image_folder, prepare_images
@@ -141,6 +141,18 @@ def test_a_photograph_is_turned_upright(tmp_path, orientation, suffix):
     assert np.abs(prepare_images(tmp_path / f"turned.{suffix}") - expected).mean() < 3
 
 
+@pytest.mark.parametrize(("numerator", "denominator", "turn"), [(6, 1, "ROTATE_90"), (1, 1, None), (6, 0, None)])
+def test_an_orientation_as_a_fraction_is_understood_or_passed_over(tmp_path, numerator, denominator, turn):
+    entry = struct.pack("<HHII", 0x0112, 5, 1, 26) + bytes(4) + struct.pack("<II", numerator, denominator)
+    turned = photograph().transpose(Image.Transpose[turn]) if turn else photograph()
+    (tmp_path / "cat").mkdir()
+    for file in ("1.png", "2.png"):
+        turned.save(tmp_path / "cat" / file, exif=b"Exif\0\0II*\0" + struct.pack("<IH", 8, 1) + entry)
+    Image.new("L", (32, 32)).save(tmp_path / "cat" / "3.png")
+    assert np.array_equal(prepare_images(tmp_path / "cat" / "1.png"), prepare_images(photograph()))
+    assert len(load_image_folder(tmp_path).x_train) == 2
+
+
 def test_a_photograph_with_damaged_exif_data_is_taken_as_it_is(tmp_path):
     photograph().save(tmp_path / "odd.png", exif=b"Exif\0\0II*\0" + struct.pack("<IHHH", 8, 9, 0x0112, 3))
     assert np.array_equal(prepare_images(tmp_path / "odd.png"), prepare_images(photograph()))
@@ -268,6 +280,107 @@ def test_a_folder_with_parts_of_its_own_is_split_as_they_say(folder):
     (folder / "test" / "red").rename(folder / "test" / "pink")
     with pytest.raises(ValueError, match=r"the classes of test, .*pink.*must be those of train"):
         load_image_folder(folder)
+
+
+def grey(folder, value, files=("1.png", "2.png")):
+    """Pictures of one grey value."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in files:
+        Image.new("L", (32, 32), value).save(folder / file, None if Path(file).suffix else "png")
+        value += 1
+
+
+@pytest.mark.parametrize(
+    ("train", "test"), [("train", "val"), ("Train", "Test"), ("training", "TESTING"), ("TRAIN", "valid")]
+)
+def test_folders_of_parts_are_understood_by_any_of_their_names(tmp_path, train, test):
+    for position, (part, value) in enumerate([(train, 10), (test, 100)]):
+        grey(tmp_path / part / "cat", value)
+        grey(tmp_path / part / "dog", value + 50 + position)
+    dataset = load_image_folder(tmp_path)
+    assert dataset.classes == ("cat", "dog")
+    assert sorted(zip(dataset.x_train.max((1, 2, 3)), dataset.y_train, strict=True)) == [
+        (10, 0),
+        (11, 0),
+        (60, 1),
+        (61, 1),
+    ]
+    assert dataset.x_test.max((1, 2, 3)).tolist() == [100, 101, 151, 152] and dataset.y_test.tolist() == [0, 0, 1, 1]
+    assert f"{train}/ for training" in dataset.source and f"{test}/ for testing" in dataset.source
+
+
+def test_a_validation_folder_beside_a_test_folder_comes_last_of_the_training_images(tmp_path):
+    for part, value, count in (("train", 10, 9), ("Validation", 100, 1), ("test", 200, 3)):
+        for label, name in enumerate(("cat", "dog")):
+            grey(tmp_path / part / name, value + 20 * label, [f"{i}.png" for i in range(count)])
+    dataset = load_image_folder(tmp_path)
+    assert len(dataset.x_train) == 20 and sorted(dataset.x_test.max((1, 2, 3))) == [200, 201, 202, 220, 221, 222]
+    images, labels = dataset.split("validation")
+    assert sorted(zip(images.max((1, 2, 3)), labels, strict=True)) == [(100, 0), (120, 1)]
+    assert "Validation/ last of the training images" in dataset.source
+
+
+def test_two_folders_for_one_part_are_refused(tmp_path):
+    for part in ("train", "val", "valid"):
+        grey(tmp_path / part / "cat", 1)
+    with pytest.raises(ValueError, match="has both val and valid"):
+        load_image_folder(tmp_path)
+
+
+def test_one_folder_level_too_many_is_refused(folder):
+    folder.rename(folder.parent / "train")  # and neither test nor val beside it
+    with pytest.raises(
+        ValueError, match=r"/train holds folders only and no pictures: there is one folder level too many"
+    ):
+        load_image_folder(folder.parent)
+
+
+def test_a_small_class_has_one_test_image_beside_a_large_one(tmp_path):
+    grey(tmp_path / "few", 200)
+    grey(tmp_path / "many", 0, [f"{i}.png" for i in range(100)])
+    dataset = load_image_folder(tmp_path)
+    assert np.bincount(dataset.y_test).tolist() == [1, 20] and np.bincount(dataset.y_train).tolist() == [1, 80]
+    values = np.concatenate([dataset.x_train, dataset.x_test]).max((1, 2, 3))
+    assert sorted(values) == [*range(100), 200, 201]
+    labels = np.concatenate([dataset.y_train, dataset.y_test])
+    assert np.array_equal(values >= 200, labels == 0)
+
+
+def test_every_kind_of_picture_is_taken_and_other_files_are_counted(tmp_path):
+    kinds = ["1.png", "2.gif", "3.jfif", "4.jp2", "5.avif", "no_extension", "6.JPG", "7.webp"]
+    kinds = [kind for kind in kinds if kind[-4:] not in MISSING]
+    grey(tmp_path / "cat", 100, kinds)
+    grey(tmp_path / "cat" / "more", 150)
+    (tmp_path / "cat" / "notes.txt").write_text("no picture")
+    (tmp_path / "cat" / "more" / "data").write_text("no picture")
+    (tmp_path / "labels.csv").write_text("no picture")
+    with pytest.warns(
+        UserWarning, match=r": 3 files are no pictures of a class: data, labels.csv, notes.txt$"
+    ) as caught:
+        dataset = load_image_folder(tmp_path)
+    assert len(caught) == 1 and dataset.classes == ("cat",)
+    values = sorted(np.concatenate([dataset.x_train, dataset.x_test]).mean((1, 2, 3)))
+    expected = [*range(100, 100 + len(kinds)), 150, 151]
+    assert np.abs(np.array(values) - expected).max() <= 2
+
+
+MISSING = [f".{kind}"[-4:] for kind in ("avif", "jp2") if not features.check({"jp2": "jpg_2000"}.get(kind, kind))]
+
+
+def test_hidden_files_and_folders_are_no_pictures_and_no_classes(folder):
+    whole = load_image_folder(folder)
+    for hidden in (".ipynb_checkpoints", "@eaDir", "__MACOSX", "red/@eaDir", "red/.thumbnails"):
+        grey(folder / hidden, 77)
+    grey(folder / "red", 77, ["._x.png", ".hidden.png"])
+    dataset = load_image_folder(folder)
+    assert dataset.fingerprint == whole.fingerprint and dataset.classes == whole.classes
+
+
+def test_the_home_folder_is_understood(folder, monkeypatch):
+    for variable in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(variable, str(folder.parent))
+    assert load_image_folder("~/pictures").fingerprint == load_image_folder(folder).fingerprint
+    assert np.array_equal(prepare_images("~/pictures/red/3.png"), prepare_images(folder / "red" / "3.png"))
 
 
 def test_a_folder_without_pictures_is_refused(tmp_path):
