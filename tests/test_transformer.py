@@ -14,7 +14,6 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import estimator_checks
 
-from src import baseline
 from src.encode import encode_images
 from src.transformer import AutoencoderTransformer
 
@@ -182,7 +181,6 @@ def test_other_arrays_are_refused(fitted, images, message):
 
 
 def test_what_cannot_be_done_is_refused(tiny):
-    assert baseline.SupervisedEncoder.name == "supervised"
     with pytest.raises(ValueError, match="supervised is trained with labels"):
         AutoencoderTransformer("supervised", latent_dim=2).fit(tiny.x_train)
     with pytest.raises(ValueError, match="random has no trained decoder"):
