@@ -253,9 +253,9 @@ def check_batch(x, training=False):
 
     In training the range is not looked at: the images come from an ImageDataset.
     """
-    if not isinstance(x, torch.Tensor) or not x.is_floating_point() or x.shape[1:] != IMAGE_SHAPE or len(x) == 0:
+    if not isinstance(x, torch.Tensor) or not x.is_floating_point() or x.shape[1:] != IMAGE_SHAPE or x.shape[0] == 0:
         raise ValueError(f"images must be a float tensor (N, 3, 32, 32) with N > 0, not {describe(x)}")
-    if not training:
+    if not training and not torch.compiler.is_exporting():
         low, high = x.aminmax()
         if not (low >= 0 and high <= 1):  # written so that NaN fails too
             raise ValueError(f"images must lie in [0, 1], not in [{low:.4g}, {high:.4g}]; divide uint8 images by 255")
@@ -267,7 +267,7 @@ def check_codes(z, latent_dim, training=False):
     if not isinstance(z, torch.Tensor) or not z.is_floating_point() or z.ndim != 2 or z.shape[1] != latent_dim:
         raise ValueError(f"codes must be a float tensor (N, {latent_dim}), not {describe(z)}")
     z = z.float()
-    if not training and not z.isfinite().all():
+    if not training and not torch.compiler.is_exporting() and not z.isfinite().all():
         raise ValueError("codes must be finite; there are NaN or infinite values among them")
     return z
 

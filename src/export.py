@@ -1,7 +1,7 @@
 """A trained autoencoder in ONNX, for programs without Python or torch. Needs `pip install onnx onnxscript`."""
 
+from importlib.util import find_spec
 from pathlib import Path
-from unittest.mock import patch
 
 import torch
 from torch import nn
@@ -11,37 +11,43 @@ from src.utils import atomic_path
 
 
 class _Part(nn.Module):
-    """The encoder or the decoder of an autoencoder, without the checks of its input."""
+    """The encoder or the decoder of an autoencoder as a module."""
 
-    def __init__(self, model, part):
+    def __init__(self, function, model):
         super().__init__()
-        self.model, self.part = model, part
+        self.model, self.function = model, function  # the model, whose weights are exported
 
     def forward(self, x):
-        result = getattr(self.model, self.part)(x).float()
-        return result.clamp(0, 1) if self.part == "decoder" else result
+        return self.function(x)
 
 
-def export_onnx(model, folder, batch=1):
+def export_onnx(model, folder):
     """Write `encoder.onnx` and `decoder.onnx` of a trained autoencoder to `folder`; returns their paths.
 
-    Both take and give float32: the encoder `images` (batch, 3, 32, 32) in [0, 1] and `codes` (batch, latent_dim), the
-    decoder the reverse; `batch` images at a time. A model without a decoder has the first file alone. The model is moved to
-    the CPU.
+    Both take and give float32, any number of images at a time: the encoder `images` (N, 3, 32, 32) in [0, 1] and `codes`
+    (N, latent_dim), the decoder the reverse. A model without a decoder has the first file alone. The model is moved to the CPU.
+    Raises ImportError where onnx or onnxscript is missing.
     """
-    inputs = {"encoder": torch.rand(batch, *IMAGE_SHAPE)}
+    if missing := [name for name in ("onnx", "onnxscript") if not find_spec(name)]:
+        raise ImportError(f"export_onnx needs {' and '.join(missing)}: pip install {' '.join(missing)}")
+    model = model.cpu().eval()
+    paths = [
+        _write(
+            _Part(model.encode, model), torch.rand(2, *IMAGE_SHAPE), "images", "codes", Path(folder) / "encoder.onnx"
+        )
+    ]
     if model.has_decoder:
-        inputs["decoder"] = torch.randn(batch, model.latent_dim)
-    names, paths = ["images", "codes"], []
-    for part, example in inputs.items():
-        names = names if part == "encoder" else names[::-1]
-        with atomic_path(Path(folder) / f"{part}.onnx") as path, torch.no_grad():
-            # ONNX's runtime has no bfloat16 on a CPU
-            with patch("src.features.has_bfloat16", return_value=False):
-                program = torch.onnx.export(
-                    _Part(model.cpu(), part).eval(), (example,), input_names=names[:1], output_names=names[1:],
-                    dynamo=True, verbose=False,
-                )  # fmt: skip
-            program.save(path, external_data=False)
-        paths.append(Path(folder) / f"{part}.onnx")
+        z = torch.randn(2, model.latent_dim)
+        paths.append(_write(_Part(model.decode, model), z, "codes", "images", Path(folder) / "decoder.onnx"))
     return paths
+
+
+def _write(part, example, given, wanted, path):
+    """Export a module with one input and one output, whose first dimension is free."""
+    with atomic_path(path) as temporary, torch.no_grad():
+        program = torch.onnx.export(
+            part.eval(), (example,), input_names=[given], output_names=[wanted],
+            dynamic_shapes=({0: torch.export.Dim("N")},), dynamo=True, verbose=False,
+        )  # fmt: skip
+        program.save(temporary, external_data=False)
+    return path

@@ -39,17 +39,21 @@ class PatchDictionary(nn.Module):
         self.register_buffer("centres", torch.zeros(CENTRES, numbers))
 
     def forward(self, x):
+        if torch.compiler.is_exporting():  # for any number of images
+            return self._respond(x)
         return torch.cat([self._respond(few) for few in x.split(8)])  # so few that they stay in the processor's cache
 
     def _respond(self, x):
-        dtype = torch.bfloat16 if has_bfloat16(x.device) else torch.float32
+        # ONNX's runtime has no bfloat16 on a CPU
+        is_fast = has_bfloat16(x.device) and not torch.compiler.is_exporting()
+        dtype = torch.bfloat16 if is_fast else torch.float32
         white = (patches_of(x, self.stride) - self.mean).flatten(0, 1).to(dtype) @ self.whitening.to(dtype)
         distances = (white @ (-2 * self.centres).T.to(dtype)).float()
         distances.add_(self.centres.square().sum(1)).add_(white.float().square().sum(1, keepdim=True))
         distances.clamp_(min=0).sqrt_()
         nearer = torch.sub(distances.mean(1, keepdim=True), distances, out=distances).clamp_(min=0)
         side = (x.shape[2] - PATCH) // self.stride + 1
-        return F.adaptive_avg_pool2d(nearer.unflatten(0, (len(x), side, side)).permute(0, 3, 1, 2), GRID).flatten(1)
+        return F.adaptive_avg_pool2d(nearer.unflatten(0, (x.shape[0], side, side)).permute(0, 3, 1, 2), GRID).flatten(1)
 
     def learn(self, x, seed):
         """K-means of whitened patches of images `x`, forty an image."""

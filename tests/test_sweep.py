@@ -228,7 +228,6 @@ def test_workers_import_no_more_than_they_need():
 
 OWN = """
 class {name}(ConvAutoencoder):
-    name = "{name}"
     act = torch.relu
 
     def loss(self, x):
@@ -237,11 +236,13 @@ class {name}(ConvAutoencoder):
 SCRIPT = f"""
 import sys, torch
 from src.autoencoder import ConvAutoencoder
+from src.baseline import MODELS
 from src.study.experiment import Settings, grid
 from src.study.sweep import run_sweep
 from src.train import TrainConfig
 from own import imported
 {OWN.format(name="defined", factor=3)}
+MODELS["defined"], MODELS["imported"] = defined, imported
 if __name__ == "__main__":
     once = TrainConfig(epochs=1, batch_size=64)
     experiments = grid(["CIFAR10"], ["vae", "defined", "imported", "conv"], [3])[:: int(sys.argv[1])]
