@@ -8,7 +8,6 @@ import math
 import struct
 import zlib
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import torch
@@ -21,6 +20,8 @@ MAGIC, HEADER = b"AECODE1\n", struct.Struct("<8s16sdI")  # magic and version, fi
 FITTED_TO = 10_000  # training images, of the codecs of the study
 LIMIT = 4000  # quantised numbers lie in -LIMIT to LIMIT
 LEAST_STD = 0.6  # of a number in its unit, so that one for features, which the image hardly shows, is kept, too
+CONSTANT = 1e-6  # the standard deviation that a number without one has; a spread this small beside its mean is rounding
+FAR = 100  # standard deviations: the mean of a number that lies further from 0 is subtracted before it is quantised
 
 
 class StreamError(ValueError):
@@ -32,7 +33,7 @@ class Codec:
     """An autoencoder with what its codes are coded under: of each number its unit, mean and standard deviation, float64 (d,).
 
     `unit` times a number is what the number adds to the square root of an image's summed squared error, at least LEAST_STD /
-    `std`. Whoever decodes needs the same Codec to the last bit.
+    `std` where the number is not constant. Whoever decodes needs the same Codec to the last bit.
     """
 
     autoencoder: nn.Module
@@ -40,29 +41,42 @@ class Codec:
     mean: np.ndarray
     std: np.ndarray
 
-    @cached_property
+    @property
     def fingerprint(self):
+        """A checksum of the autoencoder as it is now and of what its codes are coded under, 16 hexadecimal digits."""
         weights = (value.cpu().numpy() for value in self.autoencoder.state_dict().values())
         return fingerprint(self.unit, self.mean, self.std, *weights)
 
+    @property
+    def offset(self):
+        """What is subtracted from each number, float64 (d,): the mean where it is constant or far from 0, else 0."""
+        is_far = (self.std <= CONSTANT) | (np.abs(self.mean) > FAR * self.std)
+        return np.where(is_far, self.mean, 0)
+
     def quantise(self, z, step):
-        """Codes, float (N, d), as integers, int32 (N, d)."""
-        whole = np.rint(check_latents(z) * (self.unit / step))
+        """Codes, float (N, d), as integers, int32 (N, d); ValueError where one is not in -LIMIT to LIMIT."""
+        whole = np.rint((check_latents(z) - self.offset) * (self.unit / step))
         if np.abs(whole).max() > LIMIT:
             raise ValueError(f"a step of {step!r} is too small for these codes; take a larger one")
         return whole.astype(np.int32)
 
     def dequantise(self, whole, step):
         """Integers, int32 (N, d), as codes, float32 (N, d)."""
-        return (whole * (step / self.unit)).astype(np.float32)
+        return (whole * (step / self.unit) + self.offset).astype(np.float32)
 
 
 def fit_codec(autoencoder, images):
-    """The Codec of a trained autoencoder with a decoder, fitted to uint8 training images (N, 32, 32, 3)."""
+    """The Codec of a trained autoencoder with a decoder, fitted to uint8 training images (N, 32, 32, 3).
+
+    A number that is constant on them, as of a dead unit, costs next to nothing; its unit is that of one with a spread of 1, so
+    that another value of it can be coded as well.
+    """
     z = encode_images(autoencoder, images)
-    mean, std = z.mean(0, dtype=np.float64), np.maximum(z.std(0, dtype=np.float64), 1e-6)
-    unit = np.maximum(_sensitivity(autoencoder, z[:200], 0.25 * std), LEAST_STD / std)
-    return Codec(autoencoder, unit, mean, std)
+    mean, std = z.mean(0, dtype=np.float64), z.std(0, dtype=np.float64)
+    is_constant = std <= CONSTANT * np.maximum(1, np.abs(mean))
+    spread = np.where(is_constant, 1, std)
+    unit = np.maximum(_sensitivity(autoencoder, z[:200], 0.25 * spread), LEAST_STD / spread)
+    return Codec(autoencoder, unit, mean, np.where(is_constant, CONSTANT, std))
 
 
 def compress(images, codec, step=0.25):
@@ -110,7 +124,7 @@ def _distribution(codec, step, count):
     """The normal distribution of every quantised number of `count` images, as constriction takes it."""
     family = _constriction().stream.model.QuantizedGaussian(-LIMIT, LIMIT)
     scale = codec.unit / step
-    return family, np.tile(codec.mean * scale, count), np.tile(codec.std * scale, count)
+    return family, np.tile((codec.mean - codec.offset) * scale, count), np.tile(codec.std * scale, count)
 
 
 @torch.no_grad()

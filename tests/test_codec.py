@@ -5,10 +5,11 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 
 from src.autoencoder import build_autoencoder
-from src.codec import HEADER, StreamError, compress, decompress, fit_codec, read_codes
-from src.encode import encode_images, reconstruct_images
+from src.codec import HEADER, Codec, StreamError, compress, decompress, fit_codec, pack_codes, read_codes
+from src.encode import decode_codes, encode_images, reconstruct_images
 from src.utils import ROOT
 
 pytest.importorskip("constriction")
@@ -80,6 +81,57 @@ def test_another_model_and_another_kind_are_refused(codec, tiny):
 def test_a_step_that_cannot_be_is_refused(codec, tiny, step, message):
     with pytest.raises(ValueError, match=message):
         compress(tiny.x_test, codec, step)
+
+
+@pytest.mark.parametrize("value", [0, 1e-4, 5, 1e4])
+@pytest.mark.parametrize("step", [0.05, 0.25, 3.0])
+def test_a_constant_number_comes_back_by_its_value_and_costs_next_to_nothing(tiny, value, step):
+    model = dead_unit(tiny, value)
+    codec, z = fit_codec(model, tiny.x_train), encode_images(model, tiny.x_test)
+    data = compress(tiny.x_test, codec, step)
+    kept = codec.dequantise(*read_codes(data, codec))
+    assert np.ptp(z[:, 2]) == 0 and np.array_equal(kept[:, 2], z[:, 2])
+    assert np.array_equal(decompress(data, codec), decode_codes(model, kept))
+    parts = (np.delete(part, 2) for part in (codec.unit, codec.mean, codec.std))
+    assert len(data) <= len(pack_codes(np.delete(z, 2, 1), Codec(model, *parts), step)) + 4
+
+
+def test_a_number_that_was_constant_in_training_may_have_another_value(tiny):
+    codec = fit_codec(dead_unit(tiny, 5), tiny.x_train)
+    z = encode_images(codec.autoencoder, tiny.x_test)
+    z[0, 2] += 3
+    kept = codec.dequantise(*read_codes(pack_codes(z, codec, 0.25), codec))
+    assert np.abs(kept - z).max() <= 0.51 * (0.25 / codec.unit).max()
+
+
+@pytest.mark.parametrize("spread", [1e-6, 1e-5, 1e-3])
+def test_a_number_far_from_0_beside_its_spread_can_be_coded(tiny, spread):
+    model = dead_unit(tiny, 5)
+    with torch.no_grad():
+        model.to_code.weight[2, 0] = spread
+    codec, z = fit_codec(model, tiny.x_train), encode_images(model, tiny.x_test)
+    kept = codec.dequantise(*read_codes(pack_codes(z, codec, 0.25), codec))
+    assert np.abs(kept - z)[:, 2].max() <= max(0.51 * z[:, 2].std(), 1e-5)
+
+
+def dead_unit(tiny, value):
+    """An autoencoder whose third number is `value`, or close to it, for every image."""
+    model = build_autoencoder("conv", 6)
+    model.initialise(tiny.x_train)
+    with torch.no_grad():
+        model.to_code.weight[2] = 0
+        model.to_code.bias[2] = value * model.scale[2]
+    return model
+
+
+def test_more_training_makes_another_model(tiny):
+    codec = fit_codec(dead_unit(tiny, 0), tiny.x_train)
+    data, before = compress(tiny.x_test, codec), codec.fingerprint
+    with torch.no_grad():
+        codec.autoencoder.to_image.bias += 0.01
+    assert codec.fingerprint != before
+    with pytest.raises(StreamError, match="another model"):
+        decompress(data, codec)
 
 
 SCRIPT = """
