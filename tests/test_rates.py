@@ -1,6 +1,8 @@
 """Bytes, error and accuracy of quantised codes, and of the formats of the web."""
 
 import io
+import subprocess
+import sys
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -9,10 +11,13 @@ import pytest
 from conftest import QUICK
 from PIL import Image
 
+from src.autoencoder import build_autoencoder
+from src.rates import CONTAINER, code_rates, format_rates, png_bits_per_dim
 from src.report import classification, tables
 from src.study import sweep
+from src.study.checkpoints import load_autoencoder, load_classifier
 from src.study.experiment import Experiment
-from src.study.rates import CONTAINER, all_code_rates, code_rates, format_rates, png_bits_per_dim
+from src.utils import ROOT
 
 pytest.importorskip("constriction")
 VAE = Experiment("CIFAR10", "vae", 4, probes=("mlp",))
@@ -24,7 +29,7 @@ def row(study):
 
 
 def test_the_finer_the_step_the_more_bytes_and_the_less_is_lost(row, tiny):
-    rows = code_rates(VAE, tiny, steps=(0.01, 0.1, 1.0))
+    rows = code_rates(load_autoencoder(VAE), tiny, "vae", load_classifier(VAE), steps=(0.01, 0.1, 1.0))
     exact = rows.iloc[0]
     assert (exact.step, exact.bytes, exact.bits) == (0, 16, 32)
     assert exact.mse == pytest.approx(row["test_mse"], rel=1e-4) and exact.accuracy == row["accuracy_mlp"]
@@ -32,10 +37,18 @@ def test_the_finer_the_step_the_more_bytes_and_the_less_is_lost(row, tiny):
     assert rows.mse[1] == pytest.approx(exact.mse, rel=1e-3) and (rows.bytes < 16.1).all()
 
 
-def test_a_code_without_the_probe_has_no_accuracy(study, tiny):
-    experiment = Experiment("CIFAR10", "pca", 3, probes=("knn",))
-    sweep.run_experiment(experiment, "", QUICK)
-    assert "accuracy" not in code_rates(experiment, tiny, steps=(0.5,))
+def test_a_model_of_ones_own_without_a_probe_has_no_accuracy(tiny):
+    model = build_autoencoder("pca", 3)
+    model.initialise(tiny.x_train)
+    rows = code_rates(model, tiny, "mine", steps=(0.5,))
+    assert rows.columns.tolist() == ["dataset", "name", "latent_dim", "step", "bytes", "mse", "bits"]
+    assert rows[["dataset", "name", "latent_dim"]].drop_duplicates().values.tolist() == [["CIFAR10", "mine", 3]]
+
+
+def test_a_study_is_not_needed():
+    code = "import sys, src.rates, src.export; print([name for name in sys.modules if name.startswith('src.study')])"
+    found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
 
 
 def test_formats_without_their_containers(sample):
@@ -63,7 +76,7 @@ def test_what_is_left_without_the_container_is_little_for_a_flat_image(name):
 
 
 def test_they_are_drawn_and_tabled(row, tiny, sample):
-    rows = all_code_rates([VAE], {"CIFAR10": tiny}, n_jobs=1)
+    rows = code_rates(load_autoencoder(VAE), tiny, "vae", load_classifier(VAE))
     formats = format_rates(sample, count=2, qualities=(0, 50, 90))
     figure = classification.rates(rows, formats, sweep.run_sweep([VAE], 1, settings=QUICK))
     assert [ax.get_ylabel() for ax in figure.axes] == [

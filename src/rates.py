@@ -1,19 +1,14 @@
 """How many bytes an image takes, as a quantised code and in the formats of the web, beside what is kept of it."""
 
 import io
-import sys
 
-import joblib
 import numpy as np
 import pandas as pd
 from PIL import Image, features
-from tqdm import tqdm
 
 from src.classifier import evaluate_classifier
 from src.codec import FITTED_TO, fit_codec, pack_codes, read_codes
 from src.encode import decode_codes, encode_images
-from src.study.checkpoints import load_autoencoder, load_checkpoint, load_classifier
-from src.utils import one_thread
 
 STEPS = (0.125, 0.25, 0.5, 1.0, 2.0)
 QUALITIES = (0, 2, 5, 10, 20, 30, 40, 50, 60, 70, 80, 90)
@@ -24,23 +19,23 @@ CONTAINER = {  # how many bytes of a file hold no part of the image
 }
 
 
-def code_rates(experiment, dataset, folder="", steps=STEPS):
-    """Of an Experiment that has been run: a row a step of quantisation, and one without, on all test images in one stream.
+def code_rates(autoencoder, dataset, name, classifier=None, steps=STEPS):
+    """Of a trained autoencoder with a decoder: a row a step of quantisation, and one without, on all test images in one stream.
 
-    Columns: `dataset`, `name`, `latent_dim`, `step`, `bytes` an image, `mse`, `accuracy` of the MLP probe where it was trained,
-    `bits` a number. Without quantisation `step` is 0 and a number has 32 bits.
+    Columns: `dataset`, `name`, `latent_dim`, `step`, `bytes` an image, `mse`, `accuracy` of `classifier`, an MLP probe on the
+    code, where it is given, `bits` per number. Without quantisation `step` is 0 and a number has 32 bits. Raises ValueError
+    where a step is not a finite positive number, or too small for the codes.
     """
-    autoencoder, (test, truth) = load_autoencoder(experiment, folder), dataset.split("test")
-    classifier = load_classifier(experiment, folder) if "mlp" in load_checkpoint(experiment, folder)["probes"] else None
+    test, truth = dataset.split("test")
     codec = fit_codec(autoencoder, dataset.split("train")[0][:FITTED_TO])
     z, rows = encode_images(autoencoder, test), []
     for step in (0, *steps):
         stream = pack_codes(z, codec, step) if step else z.tobytes()
         kept = codec.dequantise(*read_codes(stream, codec)) if step else z
-        row = {"dataset": dataset.name, "name": experiment.autoencoder, "latent_dim": experiment.latent_dim}
+        row = {"dataset": dataset.name, "name": name, "latent_dim": z.shape[1]}
         row |= {"step": step, "bytes": len(stream) / len(test), "mse": _error(decode_codes(autoencoder, kept), test)}
         row |= {"accuracy": evaluate_classifier(classifier, kept, truth)["accuracy"]} if classifier else {}
-        rows.append(row | {"bits": 8 * row["bytes"] / experiment.latent_dim})
+        rows.append(row | {"bits": 8 * row["bytes"] / z.shape[1]})
     return pd.DataFrame(rows)
 
 
@@ -75,15 +70,3 @@ def _error(kept, images):
     """The MSE of images in [0, 1] against uint8 ones."""
     parts = zip(np.array_split(kept, 20), np.array_split(images, 20), strict=True)
     return np.concatenate([np.square(a - b / np.float32(255)).mean((1, 2, 3)) for a, b in parts]).mean().item()
-
-
-def all_code_rates(experiments, datasets, folder="", n_jobs=-1):
-    """The rows of `code_rates` for several Experiments, `n_jobs` at a time; `datasets` by name."""
-    jobs = [joblib.delayed(_on_one_thread)(e, datasets[e.dataset], folder) for e in experiments]
-    parts = joblib.Parallel(n_jobs, return_as="generator")(jobs)
-    return pd.concat(tqdm(parts, "rates", len(jobs), file=sys.stdout), ignore_index=True)
-
-
-def _on_one_thread(*arguments):
-    with one_thread():
-        return code_rates(*arguments)
