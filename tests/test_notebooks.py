@@ -129,6 +129,17 @@ def test_the_appendix_runs_on_the_sample(run, tmp_path):
     assert_the_committed_are_as_they_were(tmp_path)
 
 
+@pytest.mark.slow
+def test_bytes_are_counted_on_the_sample(run, tmp_path):
+    pytest.importorskip("constriction")
+    run("bytes", LATENT_DIMS=[10, 20])
+    rows = pd.read_csv(tmp_path / "reports" / "sample" / "rates.csv")
+    assert {"pca", "conv", "vae", "features"} < {*rows.name} and (
+        tmp_path / "reports" / "sample" / "Bytes.png"
+    ).exists()
+    assert_the_committed_are_as_they_were(tmp_path)
+
+
 def test_the_data_are_explored_on_the_sample(run):
     assert "CIFAR100 is left out" in text_of(run("data_exploration"))
 

@@ -10,8 +10,8 @@ import pytest
 from src.utils import ROOT
 
 LAYERS = (
-    "utils source download data_loader autoencoder encode train classifier objectives features baseline evaluate latent_space images export codec "
-    "study.experiment study.checkpoints study.shared study.sweep study.few_labels study.rates pretrained predict transformer "
+    "utils source download data_loader autoencoder encode train classifier objectives features baseline evaluate latent_space images export codec rates "
+    "study.experiment study.checkpoints study.shared study.sweep study.few_labels pretrained predict transformer "
     "report.style report.latent report.data report.tables report.reconstruction report.classification"
 ).split()
 MODULES = sorted(path for path in (ROOT / "src").rglob("*.py") if path.name != "__init__.py")

@@ -180,7 +180,7 @@ def confusion_matrices(confusions, title):
 def rates(codes, formats, results):
     """Error, and below it accuracy of the MLP probe, against bytes an image, a column a data set.
 
-    `codes` and `formats` are rows of `src.study.rates`: a thin line a code and size, as its numbers are quantised more finely, and
+    `codes` and `formats` are rows of `src.rates`: a thin line a code and size, as its numbers are quantised more finely, and
     the formats without their containers. `results` are those of the study, of which the variational AE's bound is drawn.
     """
     datasets = codes.dataset.unique()
