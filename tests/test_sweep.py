@@ -75,6 +75,7 @@ def test_experiments_may_come_from_a_generator_and_repeat(study, runs):
     table = run(e for e in [PCA[1], PCA[0], PCA[1]])
     assert table.latent_dim.tolist() == [4, 3] and len(runs) == 2
     assert run([]).empty and run(iter([])).empty
+    assert run([], folder="new").empty and read_results("new").empty
 
 
 def test_changed_settings_run_again_and_replace_the_row(study, runs):

@@ -166,15 +166,14 @@ def read_results(folder=""):
     if not path.exists():
         return pd.DataFrame(columns=COLUMNS)
     try:
-        # names stay text, also one such as "NA"
+        # names stay text, also one such as "NA", and Python's engine reads numbers as they were written
         text = dict.fromkeys(("dataset", "autoencoder"), str)
         gaps = {name: [""] for name in COLUMNS}
-        table = pd.read_csv(
-            path, dtype=text, keep_default_na=False, na_values=gaps, engine="python"
-        )  # which reads numbers as they were written
-    except (ValueError, UnicodeDecodeError) as error:
+        table = pd.read_csv(path, dtype=text, keep_default_na=False, na_values=gaps, engine="python")
+    except Exception as error:  # whatever a damaged file leads to
         raise ValueError(f"{path} cannot be read ({error}); run_sweep writes it again from the checkpoints") from error
-    if not set(KEY) <= set(table.columns):
+    is_table = set(KEY) <= set(table.columns) <= set(COLUMNS)
+    if not is_table or (len(table) and {table.latent_dim.dtype.kind, table.seed.dtype.kind} != {"i"}):
         raise ValueError(f"{path} is no table of results; run_sweep writes it again from the checkpoints")
     return table
 
