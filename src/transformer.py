@@ -1,6 +1,7 @@
 """The autoencoders as scikit-learn transformers, for pipelines, cross-validation and grid searches on image arrays."""
 
 import copy
+import threading
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
@@ -12,6 +13,9 @@ from src.encode import decode_codes, encode_images
 from src.train import TrainConfig, train_autoencoder
 from src.utils import as_bytes, check_images, one_thread
 
+# torch has one generator for all threads: fits that draw from it at the same time would disturb each other
+ONE_FIT_AT_A_TIME = threading.Lock()
+
 
 class AutoencoderTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Images in, latent codes out: `fit` trains an autoencoder without labels, `transform` gives float32 (N, latent_dim).
@@ -19,8 +23,10 @@ class AutoencoderTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
     Images are uint8 or float in [0, 1], (N, 32, 32, 3) or (N, 3, 32, 32), at least two to fit; floats are rounded to 256
     levels. `inverse_transform` takes codes, an array or a frame (N, latent_dim), and gives their images, float32
     (N, 32, 32, 3) in [0, 1]. `random_state` is an int, a RandomState or None, as everywhere in scikit-learn; the same int
-    gives the same weights, bit for bit, and leaves the caller's random states as they were. A pickle of a transformer that
-    was fitted on a GPU loads without one. A ValueError says what else was given.
+    gives the same weights, bit for bit, and leaves the caller's random states as they were. Fits in threads of one process wait
+    for each other, so that each is as it is alone; only processes train at the same time. Other draws of torch's, in threads
+    beside a fit, are not held back. A pickle of a transformer that was fitted on a GPU loads without one. A ValueError says
+    what else was given.
 
         pipeline = make_pipeline(AutoencoderTransformer("conv"), StandardScaler(), LogisticRegression())
         search = GridSearchCV(pipeline, {"autoencodertransformer__latent_dim": [10, 20]}, cv=2)
@@ -37,14 +43,19 @@ class AutoencoderTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         """Train on images X, of which the last tenth serve for validation; `y` is not looked at."""
         images = as_images(X)
         seed = check_random_state(self.random_state).randint(2**31 - 1)
+        with ONE_FIT_AT_A_TIME, one_thread():  # the weights would depend on the number of threads
+            self.model_, self.history_ = self._train(images, seed)
+        self._n_features_out = self.model_.latent_dim
+        return self
+
+    def _train(self, images, seed):
+        """A new autoencoder, trained on uint8 images (N, 32, 32, 3), and the history of its training."""
         model = build_autoencoder(self.autoencoder, self.latent_dim, seed)
         if "labels" in model.stages:
             raise ValueError(f"{self.autoencoder} is trained with labels; a transformer has none")
-        with one_thread():  # the weights would depend on the number of threads
-            self.history_ = train_autoencoder(model, images, TrainConfig(epochs=self.epochs), seed, progress=False)
-        self.model_ = model
-        self._n_features_out = model.latent_dim
-        return self
+        config = TrainConfig(epochs=self.epochs)
+        history = train_autoencoder(model, images, config, seed, progress=False)
+        return model, history
 
     def transform(self, X):
         """The latent codes of images X, float32 (N, latent_dim)."""

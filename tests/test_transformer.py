@@ -13,6 +13,7 @@ from sklearn.model_selection import GridSearchCV, ShuffleSplit, cross_validate
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import estimator_checks
+from sklearn.utils.parallel import Parallel, delayed
 
 from src.encode import encode_images
 from src.transformer import AutoencoderTransformer
@@ -123,6 +124,23 @@ def test_it_goes_through_a_grid_search_over_numpys_integers(tiny):
     search = GridSearchCV(pipeline(), grid, cv=2).fit(tiny.x_train, tiny.y_train)
     assert search.best_params_["autoencodertransformer__latent_dim"] in (2, 4)
     assert search.best_estimator_[0].get_feature_names_out()[0] == "autoencodertransformer0"
+
+
+def test_a_size_may_be_numpys_integer(tiny):
+    model = AutoencoderTransformer(latent_dim=np.int64(8), epochs=1)
+    copies = [model, clone(model), pickle.loads(pickle.dumps(model))]
+    first, *others = (copy.fit(tiny.x_train[:20]) for copy in copies)
+    assert first.transform(tiny.x_test).shape == (100, 8)
+    assert all(same_weights(first.model_, other.model_) for other in others)
+
+
+def test_fits_in_threads_are_those_done_alone(tiny):
+    def fit(seed):
+        return AutoencoderTransformer("vae", latent_dim=4, epochs=1, random_state=seed).fit(tiny.x_train[:40]).model_
+
+    alone = [fit(seed) for seed in range(4)]
+    beside_each_other = Parallel(n_jobs=4, backend="threading")(delayed(fit)(seed) for seed in range(4))
+    assert [*map(same_weights, alone, beside_each_other)] == [True] * 4
 
 
 @pytest.mark.parametrize("name", ["conv", "vae", "denoising"])
