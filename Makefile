@@ -20,7 +20,7 @@ demo: .venv/installed-for-demo  ## a page to click: what a code keeps of a pictu
 	$(BIN)/python run/demo.py
 
 pretrained: .venv/installed  ## the models that come with the repository, from the full study's checkpoints
-	$(BIN)/python -m src.pretrained
+	$(BIN)/python run/pack_pretrained.py
 
 study: PRESET = full
 study: notebooks  ## the full study: four to five hours, and the outputs are kept in the notebooks

@@ -23,8 +23,8 @@ from src.classifier import predict_logits
 from src.codec import HEADER, pack_codes, read_codes
 from src.data_loader import CLASSES, DataUnavailableError, load_dataset
 from src.encode import decode_codes, encode_images
+from src.images import prepare_images
 from src.latent_space import nearest
-from src.predict import prepare_images
 from src.pretrained import LATENT_DIMS, load_pretrained
 
 KNOWN, SHOWN = 2_000, 10  # training images that are searched, and shown

@@ -1,26 +1,27 @@
-"""Pretrained models that come with the repository: codes of the full study and the MLP probes on them, a file a data set.
+"""Pretrained models that come with the repository, and the class of an image, read from its latent code alone.
 
-`python -m src.pretrained` makes the files from the checkpoints of the full study. `models/pretrained/README.md` is their model card.
+They are codes of the full study and the MLP probes on them, a file a data set. `run/pack_pretrained.py` makes the files, and
+`models/pretrained/README.md` is their model card. Nothing here needs the study.
 """
 
 import json
+from pathlib import Path
 from typing import NamedTuple
 
+import pandas as pd
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import nn
 
 from src.autoencoder import build_autoencoder
-from src.classifier import LatentClassifier
-from src.codec import FITTED_TO, Codec, fit_codec
-from src.data_loader import CLASSES, class_names, load_dataset
-from src.study.checkpoints import DamagedFileError, load_autoencoder, load_checkpoint, load_classifier
-from src.study.experiment import Experiment
-from src.utils import MODELS_DIR, atomic_path, fingerprint
+from src.classifier import LatentClassifier, predict_logits
+from src.codec import Codec
+from src.data_loader import CLASSES
+from src.encode import encode_images
+from src.images import prepare_images
+from src.utils import MODELS_DIR, DamagedFileError, fingerprint
 
 FOLDER = MODELS_DIR / "pretrained"
-AUTOENCODER = "features_50"  # keeps the image and the class: half of its numbers are for pixels
 LATENT_DIMS = (10, 20, 50, 100)
 CODED_UNDER = ("unit", "mean", "std")
 
@@ -35,6 +36,19 @@ class TrainedModel(NamedTuple):
     codec: Codec | None = None
 
 
+def classify(images, model=None):
+    """Class probabilities of images, from their latent codes alone: a table, a row an image, a column a class.
+
+    `images` as `prepare_images` takes them. `model` is a TrainedModel, as `load_pretrained` gives it and, of an experiment that
+    has been run, `load_trained` of src.study.checkpoints; or the path of a pretrained .safetensors file, of which the largest
+    size is taken, 100 numbers; or None, the pretrained model of CIFAR-10 with 100 numbers. The probabilities, in [0, 1], are the
+    softmax of the MLP probe. Raises ValueError for other images and models, DamagedFileError for a file that is not as written.
+    """
+    model, images = _as_trained_model(model), prepare_images(images)
+    logits = predict_logits(model.classifier, encode_images(model.autoencoder, images))
+    return pd.DataFrame(torch.from_numpy(logits).softmax(1).numpy(), columns=model.classes)
+
+
 def load_pretrained(dataset="CIFAR10", latent_dim=100):
     """The TrainedModel that comes with the repository, trained on "CIFAR10" or "CIFAR100", of 10, 20, 50 or 100 numbers.
 
@@ -43,58 +57,64 @@ def load_pretrained(dataset="CIFAR10", latent_dim=100):
     if dataset not in CLASSES or latent_dim not in LATENT_DIMS:
         known = f"{' and '.join(CLASSES)}, of {', '.join(map(str, LATENT_DIMS))} numbers"
         raise ValueError(f"there is no pretrained model of {dataset!r} with {latent_dim!r} numbers, but of {known}")
-    latent_dim, path = int(latent_dim), FOLDER / f"{dataset}.safetensors"
+    path = FOLDER / f"{dataset}.safetensors"
+    model = _load_file(path, int(latent_dim))
+    if model.row["dataset"] != dataset:
+        raise DamagedFileError(f"{path} holds models of {model.row['dataset']}; get it anew with the repository")
+    return model
+
+
+def checksum(tensors):
+    """A checksum of tensors, a dict, by the order of their names: 16 hexadecimal digits."""
+    return fingerprint(*(tensors[key].numpy() for key in sorted(tensors)))
+
+
+def _as_trained_model(model):
+    """The TrainedModel that `classify` was given, in whatever form; else a ValueError."""
+    if model is None:
+        return load_pretrained()
+    if isinstance(model, TrainedModel):
+        return model
+    is_path = isinstance(model, (str, Path))
+    if is_path and Path(model).suffix == ".safetensors":
+        return _load_file(Path(model).expanduser(), max(LATENT_DIMS))
+    is_of_a_study = type(model).__module__.startswith("src.study.") or (is_path and Path(model).suffix == ".pt")
+    if is_of_a_study:
+        raise ValueError(f"{model} is of a study; give classify what load_trained of src.study.checkpoints makes of it")
+    what = repr(str(model)) if is_path else type(model).__name__
+    takes = "a TrainedModel, the path of a pretrained .safetensors file, or None for the default"
+    raise ValueError(f"model must be {takes}, not {what}; load_pretrained and load_trained give a TrainedModel")
+
+
+def _load_file(path, latent_dim):
+    """The TrainedModel of a pretrained file with codes of `latent_dim` numbers, ready for use."""
+    made_by, tensors = _read(path)
+    row = made_by["rows"][str(latent_dim)]
+    classes = CLASSES[row["dataset"]]
+    autoencoder = build_autoencoder(row["autoencoder"], latent_dim, **made_by["network"])
+    classifier = LatentClassifier(latent_dim, len(classes))
+    for name, model in {"autoencoder": autoencoder, "classifier": classifier}.items():
+        model.load_state_dict(_state_of(name, latent_dim, tensors))
+    coded_under = (tensors[f"{latent_dim}/codec/{part}"].numpy() for part in CODED_UNDER)
+    codec = Codec(autoencoder.eval(), *coded_under)
+    return TrainedModel(autoencoder, classifier.eval(), classes, row, codec)
+
+
+def _read(path):
+    """What a pretrained file says of itself, and its tensors by name; DamagedFileError where it is not as it was written."""
     try:
         with safe_open(path, "pt") as file:
             made_by = json.loads(file.metadata()["made_by"])
             tensors = {key: file.get_tensor(key) for key in file.keys()}
+            is_whole = checksum(tensors) == made_by["checksum"]
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise DamagedFileError(f"{path} cannot be read ({error}); get it anew with the repository") from error
-    if _checksum(tensors) != made_by["checksum"]:
+    if not is_whole:
         raise DamagedFileError(f"{path} is not as it was written; get it anew with the repository")
-    row = made_by["rows"][str(latent_dim)]
-    autoencoder = build_autoencoder(row["autoencoder"], latent_dim, **made_by["network"])
-    classifier = LatentClassifier(latent_dim, len(CLASSES[dataset]))
-    for name, model in {"autoencoder": autoencoder, "classifier": classifier}.items():
-        parts = {f"{prefix}/{name}/{key}": key for prefix in ("all", latent_dim) for key in model.state_dict()}
-        model.load_state_dict({key: tensors[long] for long, key in parts.items() if long in tensors})
-    codec = Codec(autoencoder.eval(), *(tensors[f"{latent_dim}/codec/{part}"].numpy() for part in CODED_UNDER))
-    return TrainedModel(autoencoder, classifier.eval(), CLASSES[dataset], row, codec)
+    return made_by, tensors
 
 
-def load_trained(experiment, folder=""):
-    """The TrainedModel of an Experiment that has been run, in the study's `folder`, or of a checkpoint's path."""
-    row = load_checkpoint(experiment, folder)["row"]
-    autoencoder, classifier = load_autoencoder(experiment, folder), load_classifier(experiment, folder)
-    return TrainedModel(autoencoder, classifier, class_names(row["dataset"]), row)
-
-
-def save_pretrained(dataset):
-    """Write the file of a data set from the checkpoints of the full study, numbers as float16; what all sizes share, once."""
-    found = {size: load_checkpoint(Experiment(dataset, AUTOENCODER, size)) for size in LATENT_DIMS}
-    states = {}
-    for size, checkpoint in found.items():
-        parts = {"autoencoder": checkpoint["state"], "classifier": checkpoint["classifier"]}
-        states[size] = {f"{name}/{key}": value for name, part in parts.items() for key, value in part.items()}
-    first = states[LATENT_DIMS[0]]
-    shared = {key for key in first if all(torch.equal(first[key], state[key]) for state in states.values())}
-    tensors = {f"all/{key}": first[key] for key in shared}
-    tensors |= {f"{size}/{key}": state[key] for size, state in states.items() for key in state if key not in shared}
-    tensors = {key: (x.half() if x.is_floating_point() else x).contiguous() for key, x in sorted(tensors.items())}
-    for size in LATENT_DIMS:
-        model = load_autoencoder(Experiment(dataset, AUTOENCODER, size))
-        codec = fit_codec(model, load_dataset(dataset).split("train")[0][:FITTED_TO])
-        tensors |= {f"{size}/codec/{part}": torch.from_numpy(getattr(codec, part)) for part in CODED_UNDER}
-    made_by = dict(found[LATENT_DIMS[0]]["origin"]) | {"checksum": _checksum(tensors)}
-    made_by |= {"network": made_by["settings"]["network"], "rows": {size: found[size]["row"] for size in found}}
-    with atomic_path(FOLDER / f"{dataset}.safetensors") as path:
-        save_file(tensors, path, {"made_by": json.dumps(made_by)})
-
-
-def _checksum(tensors):
-    return fingerprint(*(tensors[key].numpy() for key in sorted(tensors)))
-
-
-if __name__ == "__main__":
-    for name in CLASSES:
-        save_pretrained(name)
+def _state_of(name, latent_dim, tensors):
+    """The state of the "autoencoder" or the "classifier" of a size: its own tensors, and those that all sizes share."""
+    prefixes = f"all/{name}/", f"{latent_dim}/{name}/"
+    return {key.removeprefix(prefix): x for prefix in prefixes for key, x in tensors.items() if key.startswith(prefix)}

@@ -128,6 +128,10 @@ def mixed_precision(device):
     return torch.autocast(device.type, torch.bfloat16, enabled=has_bfloat16(device))
 
 
+class DamagedFileError(ValueError):
+    """A file that is not as it was written; the message names it and says how to get it again."""
+
+
 class WriteError(OSError):
     """A file could not be written: the disk is full, or the folder may not be written to. Nothing has changed."""
 

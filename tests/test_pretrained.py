@@ -1,5 +1,9 @@
 """The models that come with the repository are those of the study, whole, and as good as it says."""
 
+import shutil
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -8,12 +12,14 @@ from src.classifier import evaluate_classifier
 from src.codec import compress, decompress
 from src.data_loader import CLASSES
 from src.encode import encode_images, reconstruct_images, reconstruction_errors
-from src.predict import classify
-from src.pretrained import LATENT_DIMS, load_pretrained
-from src.study.checkpoints import DamagedFileError, read_results
+from src.pretrained import LATENT_DIMS, classify, load_pretrained
+from src.study.checkpoints import read_results
 from src.study.experiment import KEY
+from src.utils import ROOT, DamagedFileError
 
 pytestmark = pytest.mark.pretrained
+GREY = np.full((50, 60, 3), 128, np.uint8)
+WITHOUT_STUDY = "import sys, src.pretrained; sys.exit(any(name.startswith('src.study') for name in sys.modules))"
 
 
 @pytest.mark.parametrize("dataset", CLASSES)
@@ -38,9 +44,37 @@ def test_it_is_as_good_on_the_sample_as_the_study_says(size, sample):
 
 def test_a_picture_is_classified_without_data_and_without_training(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    table = classify(np.full((50, 60, 3), 128, np.uint8))
+    table = classify(GREY)
     assert table.shape == (1, 10) and np.isclose(table.sum(axis=1), 1).all()
-    assert classify(np.full((50, 60, 3), 128, np.uint8), load_pretrained("CIFAR100", 20)).shape == (1, 100)
+    assert classify(GREY, load_pretrained("CIFAR100", 20)).shape == (1, 100)
+
+
+def test_nothing_of_the_study_is_imported():
+    subprocess.run([sys.executable, "-c", WITHOUT_STUDY], cwd=ROOT, check=True)
+
+
+@pytest.mark.parametrize("kind", [str, lambda path: path])
+def test_a_file_is_taken_with_its_largest_size(kind):
+    table = classify(GREY, kind(pretrained.FOLDER / "CIFAR100.safetensors"))
+    assert table.equals(classify(GREY, load_pretrained("CIFAR100", 100)))
+
+
+def test_a_path_that_begins_at_home_is_found(tmp_path, monkeypatch):
+    shutil.copy(pretrained.FOLDER / "CIFAR10.safetensors", tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert classify(GREY, "~/CIFAR10.safetensors").equals(classify(GREY))
+
+
+def test_a_file_that_is_not_there_is_said(tmp_path):
+    with pytest.raises(DamagedFileError, match=r"no\.safetensors cannot be read .*; get it anew with the repository"):
+        classify(GREY, tmp_path / "no.safetensors")
+
+
+def test_the_file_of_another_data_set_is_found_out(tmp_path, monkeypatch):
+    shutil.copy(pretrained.FOLDER / "CIFAR10.safetensors", tmp_path / "CIFAR100.safetensors")
+    monkeypatch.setattr(pretrained, "FOLDER", tmp_path)
+    with pytest.raises(DamagedFileError, match=r"CIFAR100\.safetensors holds models of CIFAR10"):
+        load_pretrained("CIFAR100", 10)
 
 
 def test_its_codes_are_kept_in_few_bytes(sample):

@@ -15,11 +15,13 @@ from src.autoencoder import build_autoencoder
 from src.baseline import MODELS, model_class, network_arguments
 from src.classifier import LatentClassifier
 from src.data_loader import class_names
+from src.pretrained import TrainedModel
 from src.source import code_of_class, code_of_modules
 from src.study.experiment import KEY, Experiment
 from src.utils import (
     MODELS_DIR,
     REPORTS_DIR,
+    DamagedFileError,
     atomic_path,
     get_device,
     has_bfloat16,
@@ -35,10 +37,6 @@ COLUMNS = (
 PART_OF_ALL_RESULTS = tuple(
     f"src.{name}" for name in "autoencoder classifier data_loader encode evaluate train utils study.sweep".split()
 )
-
-
-class DamagedFileError(ValueError):
-    """A file that is not as it was written; the message names it and says how to get it again."""
 
 
 def checkpoint_path(experiment, folder=""):
@@ -140,6 +138,18 @@ def load_classifier(experiment, folder=""):
     model = LatentClassifier(row["latent_dim"], len(checkpoint["classes"]))
     model.load_state_dict(checkpoint["classifier"])
     return model.eval()
+
+
+def load_trained(experiment, folder=""):
+    """The TrainedModel of an Experiment that has been run with the MLP probe, in the study's `folder`, or of a checkpoint's path.
+
+    Its classes are those it was trained on, whatever the data set of that name is now. Raises what `load_checkpoint` raises.
+    """
+    checkpoint = load_checkpoint(experiment, folder)
+    row = checkpoint["row"]
+    classes = checkpoint.get("classes") or class_names(row["dataset"])
+    autoencoder, classifier = load_autoencoder(experiment, folder), load_classifier(experiment, folder)
+    return TrainedModel(autoencoder, classifier, tuple(classes), row)
 
 
 def what_is_missing(experiment, folder, made_by):
