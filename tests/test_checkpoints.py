@@ -154,7 +154,7 @@ class TestOrigin:
             ("objectives.py", "nested", True),
             ("study/experiment.py", "conv", False),
             ("study/few_labels.py", "conv", False),
-            ("predict.py", "conv", False),
+            ("pretrained.py", "conv", False),
             ("report/style.py", "conv", False),
         ],
     )

@@ -108,7 +108,7 @@ def load_checkpoint(experiment, folder=""):
     checkpoint = load_safely(path)
     if checkpoint is None:
         raise DamagedFileError(f"{path} is damaged; run the experiment again with run_sweep")
-    if not isinstance(checkpoint, dict) or not {"row", "state", "origin", "probes"} <= checkpoint.keys():
+    if not isinstance(checkpoint, dict) or not {"row", "state", "origin", "probes", "classes"} <= checkpoint.keys():
         raise ValueError(f"{path} is not the checkpoint of an experiment, which run_sweep leaves in {MODELS_DIR}")
     return checkpoint
 
@@ -146,10 +146,8 @@ def load_trained(experiment, folder=""):
     Its classes are those it was trained on, whatever the data set of that name is now. Raises what `load_checkpoint` raises.
     """
     checkpoint = load_checkpoint(experiment, folder)
-    row = checkpoint["row"]
-    classes = checkpoint.get("classes") or class_names(row["dataset"])
     autoencoder, classifier = load_autoencoder(experiment, folder), load_classifier(experiment, folder)
-    return TrainedModel(autoencoder, classifier, tuple(classes), row)
+    return TrainedModel(autoencoder, classifier, tuple(checkpoint["classes"]), checkpoint["row"])
 
 
 def what_is_missing(experiment, folder, made_by):
