@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from PIL import Image
 from sklearn.decomposition import PCA
+from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import normalize
 
 from src.classifier import predict_logits
@@ -24,7 +25,6 @@ from src.codec import HEADER, pack_codes, read_codes
 from src.data_loader import CLASSES, DataUnavailableError, load_dataset
 from src.encode import decode_codes, encode_images
 from src.images import prepare_images
-from src.latent_space import nearest
 from src.pretrained import LATENT_DIMS, load_pretrained
 
 KNOWN, SHOWN = 2_000, 10  # training images that are searched, and shown
@@ -97,7 +97,8 @@ def neighbours(picture, dataset, step):
     if picture is None or known is None:
         return None
     own = normalize(encode_images(trained(dataset, size).autoencoder, prepared(picture)))
-    return enlarged(np.hstack(known[nearest(codes(dataset, size), own, SHOWN)[0]]))
+    nearest = NearestNeighbors(n_neighbors=SHOWN).fit(codes(dataset, size))
+    return enlarged(np.hstack(known[nearest.kneighbors(own, return_distance=False)[0]]))
 
 
 def prepared(picture):

@@ -1,5 +1,6 @@
 """What is measured of a trained autoencoder: the image that its code keeps, what the code costs, the class that probes read."""
 
+import io
 import math
 import time
 from collections.abc import Callable
@@ -8,8 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from PIL import Image
 
-from src.autoencoder import PIXELS, Autoencoder, add_noise, kl_divergence
+from src.autoencoder import PIXELS, Autoencoder, kl_divergence
 from src.classifier import (
     CNN,
     MLP,
@@ -104,18 +106,14 @@ def bits_per_dimension(kl, error, variance):
     return nats / PIXELS / math.log(2) + math.log2(255)
 
 
-@torch.no_grad()
-def noisy_errors(model, images, levels, seed=0):
-    """The MSE against clean uint8 images (N, 32, 32, 3) of what is reconstructed from noisy ones, the same for every model.
-
-    `levels` are standard deviations of the noise on pixels in [0, 1]; returns a dict a level: `noise` and `mse`.
-    """
-    rows = []
-    for level in levels:
-        with seeded(seed):
-            errors = [(model(add_noise(x, level)) - x).square().mean((1, 2, 3)) for x in image_batches(model, images)]
-        rows.append({"noise": level, "mse": torch.cat(errors).mean().item()})
-    return rows
+def png_bits_per_dim(images):
+    """Mean bits per dimension of uint8 images (N, 32, 32, 3) as PNG files, each with its header."""
+    sizes = []
+    for image in images:
+        file = io.BytesIO()
+        Image.fromarray(image).save(file, "png")
+        sizes.append(len(file.getvalue()))
+    return 8 * np.mean(sizes) / PIXELS
 
 
 @dataclass

@@ -36,6 +36,7 @@ class NestedAutoencoder(ConvAutoencoder):
     """
 
     latent_dims = range(1, NESTED_SIZES[-1] + 1)
+    one_training = True
 
     def __init__(self, latent_dim, **network):
         super().__init__(NESTED_SIZES[-1], **network)

@@ -7,7 +7,7 @@ import pytest
 
 from src.autoencoder import build_autoencoder
 from src.baseline import PRIOR_WORK
-from src.report import classification, latent, reconstruction, style, tables
+from src.report import classification, reconstruction, style, tables
 
 NAMES = ["conv", "vae", "pca"]
 
@@ -102,45 +102,28 @@ def test_figures_do_without_what_was_not_run(results, keep, sizes):
         figure.canvas.draw()
 
 
-def test_denoising_has_a_panel_a_data_set_and_size():
-    rows = [
-        {"dataset": dataset, "autoencoder": name, "latent_dim": 10, "noise": noise, "mse": 0.01 + noise}
-        for dataset in ("CIFAR10", "CIFAR100")
-        for name in ("conv", "denoising")
-        for noise in (0.0, 0.1, 0.2)
-    ]
-    figure = reconstruction.denoising(pd.DataFrame(rows))
-    assert len(figure.axes) == 2 and np.allclose(lines(figure.axes[1], "conv")[0].get_ydata(), [0.01, 0.11, 0.21])
-
-
 def test_reconstructions_name_their_error(images):
     figure = reconstruction.reconstructions(images, {("pca", 10): images / 255 + 0.1}, "CIFAR10")
     assert "PCA, d = 10\nMSE 0.0100" in texts(figure)
 
 
 def test_image_grids_frame_and_name(images):
-    figure = latent.image_grid({"a": images, "b": images[:2]}, "title", marked={(0, 1)}, columns=["-3", "+3"])
+    figure = style.image_grid({"a": images, "b": images[:2]}, "title", marked={(0, 1)}, columns=["-3", "+3"])
     assert figure.axes[1].spines["left"].get_visible() and not figure.axes[0].spines["left"].get_visible()
     assert figure.axes[0].get_title() == "-3" and "title" in texts(figure)
-
-
-def test_neighbours_of_another_class_are_framed(tiny):
-    figure = latent.neighbours(tiny, [0], {"code": np.array([[0, 1]])}, "title")
-    framed = [ax.spines["left"].get_visible() for ax in figure.axes[1:3]]
-    assert framed == [tiny.y_train[i] != tiny.y_test[0] for i in (0, 1)]
 
 
 def test_the_method_is_shown_with_and_without_a_probe(images):
     probabilities = pd.Series({"cat": 0.7, "dog": 0.2, "frog": 0.1})
     model = build_autoencoder("vae", 10)
     for likely in (probabilities, probabilities[:0]):
-        figure = latent.method(images[0], np.arange(10.0), images[0] / 255, model, likely)
+        figure = reconstruction.method(images[0], np.arange(10.0), images[0] / 255, model, likely)
         assert "MSE 0.0000" in texts(figure) and ("cat, 70 %" in texts(figure)) == bool(len(likely))
 
 
 def test_probabilities_are_shown_a_row_an_image(images):
     table = pd.DataFrame([{"cat": 0.7, "dog": 0.2, "frog": 0.1}] * 5)
-    figure = latent.probabilities(images, {10: table, 100: table})
+    figure = reconstruction.probabilities(images, {10: table, 100: table})
     assert texts(figure).count("cat, 70 %") == 10 and "d = 100" in texts(figure)
 
 
@@ -196,14 +179,3 @@ def test_few_labels_are_drawn_and_tabled_with_their_deviation():
     ]  # where a class has no hundred images
     table = tables.as_markdown(tables.few_labels_table(pd.DataFrame(rows + fewer)))
     assert "| CIFAR100 | PCA | 32.0 ± 1.4 |  |" in table
-
-
-def test_the_time_of_training_has_its_epochs_and_pcas_level(results):
-    rows = results[(results.autoencoder == "conv") & (results.dataset == "CIFAR10")]
-    rows = pd.concat([rows, rows.assign(epochs=2, autoencoder_seconds=2.0, val_mse=0.5)])
-    pca = results[(results.autoencoder == "pca") & (results.dataset == "CIFAR10")].set_index("latent_dim")
-    figure = reconstruction.training_time(rows, pca)
-    assert figure.axes[0].lines[0].get_xdata().tolist() == [2, 10]
-    assert figure.axes[0].lines[0].get_ydata() == pytest.approx([500, 18])
-    assert figure.axes[0].lines[1].get_ydata()[0] == pytest.approx(20)
-    assert {"2", "6"} <= {*texts_of(figure.axes[0])}

@@ -1,8 +1,6 @@
 """Bytes, error and accuracy of quantised codes, and of the formats of the web."""
 
 import io
-import subprocess
-import sys
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -10,14 +8,12 @@ import pandas as pd
 import pytest
 from conftest import QUICK
 from PIL import Image
+from rates import CONTAINER, code_rates, draw_rates, format_rates, format_table, rate_table
 
 from src.autoencoder import build_autoencoder
-from src.rates import CONTAINER, code_rates, format_rates, png_bits_per_dim
-from src.report import classification, tables
 from src.study import sweep
 from src.study.checkpoints import load_autoencoder, load_classifier
 from src.study.experiment import Experiment
-from src.utils import ROOT
 
 pytest.importorskip("constriction")
 VAE = Experiment("CIFAR10", "vae", 4, probes=("mlp",))
@@ -45,12 +41,6 @@ def test_a_model_of_ones_own_without_a_probe_has_no_accuracy(tiny):
     assert rows[["dataset", "name", "latent_dim"]].drop_duplicates().values.tolist() == [["CIFAR10", "mine", 3]]
 
 
-def test_a_study_is_not_needed():
-    code = "import sys, src.rates, src.export; print([name for name in sys.modules if name.startswith('src.study')])"
-    found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert found.stdout.strip() == "[]"
-
-
 def test_formats_without_their_containers(sample):
     rows = format_rates(sample, count=5, qualities=(0, 90))
     assert {*rows.name} <= {*CONTAINER} and "jpeg" in {*rows.name}
@@ -58,14 +48,6 @@ def test_formats_without_their_containers(sample):
     for name in {*rows.name}:
         low, high = by_name.loc[(name, 0)], by_name.loc[(name, 90)]
         assert 0 < low.payload < low.bytes < high.bytes and low.mse > high.mse > 0
-
-
-def test_png_takes_little_for_a_flat_image_and_all_for_noise():
-    flat, noise = (
-        np.zeros((2, 32, 32, 3), np.uint8),
-        np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), np.uint8),
-    )
-    assert png_bits_per_dim(flat) < 0.5 and 8 < png_bits_per_dim(noise) < 8.5
 
 
 @pytest.mark.parametrize("name", CONTAINER)
@@ -78,7 +60,7 @@ def test_what_is_left_without_the_container_is_little_for_a_flat_image(name):
 def test_they_are_drawn_and_tabled(row, tiny, sample):
     rows = code_rates(load_autoencoder(VAE), tiny, "vae", load_classifier(VAE))
     formats = format_rates(sample, count=2, qualities=(0, 50, 90))
-    figure = classification.rates(rows, formats, sweep.run_sweep([VAE], 1, settings=QUICK))
+    figure = draw_rates(rows, formats, sweep.run_sweep([VAE], 1, settings=QUICK))
     assert [ax.get_ylabel() for ax in figure.axes] == [
         "test MSE (10$^{-3}$, log scale)",
         "test accuracy of the MLP probe (%)",
@@ -86,8 +68,8 @@ def test_they_are_drawn_and_tabled(row, tiny, sample):
     names = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
     assert {"variational AE", "variational AE's bound", "jpeg"} <= {*names}
     plt.close(figure)
-    assert tables.rate_table(rows).index.tolist() == [("CIFAR10", "variational AE", 4)]
-    assert tables.format_table(formats).columns.tolist() == ["bytes", "without the container", "MSE"]
+    assert rate_table(rows).index.tolist() == [("CIFAR10", "variational AE", 4)]
+    assert format_table(formats).columns.tolist() == ["bytes", "without the container", "MSE"]
 
 
 def test_the_table_reads_between_the_steps():
@@ -102,4 +84,4 @@ def test_the_table_reads_between_the_steps():
             "accuracy": [0.5, 0.5, 0.4],
         }
     )
-    assert tables.rate_table(rows, bits=(3,)).iloc[0, 0] == "+50 %, -5.0"
+    assert rate_table(rows, bits=(3,)).iloc[0, 0] == "+50 %, -5.0"

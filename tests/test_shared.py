@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -77,3 +79,26 @@ def test_a_forward_pass_touches_no_disk(tiny, tmp_path, monkeypatch):
     model.initialise(tiny.x_train)
     monkeypatch.setattr("builtins.open", None)
     assert model.eval().encode(torch.rand(250, 3, 32, 32)).shape == (250, 5)
+
+
+def test_nested_codes_of_all_sizes_are_trained_once_and_rows_are_those_of_own_trainings(study, monkeypatch):
+    trained, train = [], sweep.train_autoencoder
+    monkeypatch.setattr(
+        sweep, "train_autoencoder", lambda model, *a, **k: trained.append(model) or train(model, *a, **k)
+    )
+    codes = grid(["CIFAR10"], ["nested"], [4, 6, 100], probes=["linear"])
+    together = run_sweep(codes, n_jobs=1, settings=QUICK)
+    assert [model.latent_dim for model in trained] == [100]
+    assert together.autoencoder_seconds.nunique() == 1
+    alone = [run_experiment(e, f"alone_{e.latent_dim}", QUICK) for e in codes]
+    assert [model.latent_dim for model in trained] == [100, 4, 6, 100]
+    columns = [column for column in together if column not in TIMES]
+    assert [[row[column] for column in columns] for row in alone] == together[columns].values.tolist()
+
+
+def test_a_nested_code_does_not_take_weights_of_other_settings(study):
+    small, large = grid(["CIFAR10"], ["nested"], [4, 100], probes=[])
+    run_experiment(large, settings=QUICK)
+    other = replace(QUICK, train=replace(QUICK.train, learning_rate=1e-3))
+    run_experiment(small, settings=other)
+    assert not same_weights(load_checkpoint(small)["state"], load_checkpoint(large)["state"])

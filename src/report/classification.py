@@ -22,8 +22,6 @@ from src.report.style import (
     uncertainty,
 )
 
-OFFSET = {"textcoords": "offset points", "va": "center"}
-
 
 def error_against_accuracy(results, names):
     """What probes read of the class against what is lost of the image, a point a latent size, a panel a data set."""
@@ -174,40 +172,6 @@ def confusion_matrices(confusions, title):
         ax.grid(False)
         ax.set(title=dataset, xlabel="predicted class", ylabel="true class")
     figure.suptitle(title)
-    return figure
-
-
-def rates(codes, formats, results):
-    """Error, and below it accuracy of the MLP probe, against bytes an image, a column a data set.
-
-    `codes` and `formats` are rows of `src.rates`: a thin line a code and size, as its numbers are quantised more finely, and
-    the formats without their containers. `results` are those of the study, of which the variational AE's bound is drawn.
-    """
-    datasets = codes.dataset.unique()
-    figure, axes = plt.subplots(2, len(datasets), figsize=(4.6 * len(datasets), 7), squeeze=False, sharex=True)
-    for (top, bottom), dataset in zip(axes.T, datasets, strict=True):
-        for (name, size), rows in codes[(codes.dataset == dataset) & (codes.step > 0)].groupby(["name", "latent_dim"]):
-            style = line_style(name, "CIFAR10") | {"lw": 1, "ms": 3}
-            style |= {"label": None} if size != codes.latent_dim.max() else {}
-            top.errorbar(rows.bytes, 1000 * rows.mse, **style)
-            bottom.errorbar(rows.bytes, 100 * rows.accuracy, **style)
-            if name not in ("conv", "vae"):  # which end where PCA's does
-                end = rows.bytes.max(), 100 * rows.accuracy.iloc[0]
-                bottom.annotate(f"{size:.0f}", end, (5, -4), fontsize=7, **OFFSET)
-        for marker, (name, rows) in zip("^vx", formats[formats.dataset == dataset].groupby("name"), strict=False):
-            top.plot(rows.payload, 1000 * rows.mse, color="#555555", lw=0.9, ms=4, marker=marker, label=name)
-        bound = results[(results.dataset == dataset) & results.kl_nats.notna()].sort_values("latent_dim")
-        style = {"ls": ":", "color": colour("vae"), "label": "variational AE's bound"}
-        top.plot(bound.kl_nats / np.log(256), 1000 * bound.test_mse, **style)
-        top.set(xscale="log", yscale="log", xlim=(2, 200), ylim=(1, 30), title=dataset)
-        for axis, ticks in ((top.xaxis, [2, 5, 10, 20, 50, 100, 200]), (top.yaxis, [2, 5, 10, 20, 50])):
-            axis.set_ticks(ticks, map(str, ticks))
-        top.minorticks_off()
-        bottom.set(xlabel="bytes an image (log scale)")
-    axes[0, 0].set_ylabel("test MSE (10$^{-3}$, log scale)")
-    axes[1, 0].set_ylabel("test accuracy of the MLP probe (%)")
-    axes[0, 0].legend(fontsize=8)
-    figure.suptitle("What a code costs in bytes\n(at the ends of lines: d)")
     return figure
 
 

@@ -7,18 +7,18 @@ mean and, as error bars, the standard deviation over them.
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from matplotlib.ticker import LogLocator, MaxNLocator
+from matplotlib.ticker import MaxNLocator
 
-from src.report.latent import image_grid
 from src.report.style import (
     LINES,
     PRIOR,
     against_latent_size,
     colour,
+    image_grid,
     label,
     legend_of_models,
-    line_style,
     share_of_pca,
+    show_image,
     summarise,
 )
 
@@ -64,31 +64,6 @@ def error_beside_pca(results, prior, names):
     return figure
 
 
-def denoising(errors):
-    """Error of the reconstruction against the clean image, for test images with more and more noise.
-
-    `errors` has a row for every `dataset`, `autoencoder`, `latent_dim` and `noise` with the error in `mse`.
-    """
-    datasets, sizes = errors.dataset.unique(), sorted(errors.latent_dim.unique())
-    shape = (len(datasets), len(sizes))
-    size = (2.3 * shape[1] + 0.8, 2.2 * shape[0] + 0.9)
-    figure, axes = plt.subplots(*shape, figsize=size, squeeze=False, sharex=True)
-    for line, dataset in zip(axes, datasets, strict=True):
-        for ax, size in zip(line, sizes, strict=True):
-            rows = errors[(errors.dataset == dataset) & (errors.latent_dim == size)]
-            for name in rows.autoencoder.unique():
-                chosen = rows[rows.autoencoder == name]
-                ax.errorbar(chosen.noise, chosen.mse, **line_style(name, dataset) | {"ms": 4})
-            ax.set_title(f"{dataset}, d = {size}", fontsize=10)
-            ax.set_ylim(0, 1.05 * rows.mse.max())
-        line[0].set_ylabel("MSE against\nthe clean image")
-    for ax in axes[-1]:
-        ax.set_xlabel("noise (std)")
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8)
-    figure.suptitle("Reconstructing clean images from noisy ones")
-    return figure
-
-
 def reconstructions(originals, reconstructed, dataset):
     """The same images at every latent size: originals on top, then a row for each (autoencoder, latent size)."""
     rows = {"original": originals / 255}
@@ -98,30 +73,52 @@ def reconstructions(originals, reconstructed, dataset):
     return image_grid(rows, f"{dataset}: test images and their reconstructions (MSE of these {len(originals)} images)")
 
 
-def training_time(rows, pca):
-    """Validation error and MLP accuracy against seconds of training, a column a latent size.
+def method(image, code, reconstruction, model, probabilities):
+    """The study on one image: the image, its code, the reconstruction, and the classes that a probe reads from the code.
 
-    `rows`, of one data set, has a row for every `autoencoder`, `latent_dim` and `epochs`; `pca` is indexed by latent size.
+    `image` uint8 (32, 32, 3), `code` (d,), `reconstruction` in [0, 1], `probabilities` a Series by class.
     """
-    sizes = sorted(rows.latent_dim.unique())
-    figure, axes = plt.subplots(2, len(sizes), figsize=(4.4 * len(sizes), 5.6), squeeze=False, sharex=True)
-    for line, column, scale in zip(axes, ("val_mse", "accuracy_mlp"), (1000, 100), strict=True):
-        for ax, size in zip(line, sizes, strict=True):
-            for name, chosen in rows[rows.latent_dim == size].sort_values("epochs").groupby("autoencoder"):
-                style = {"color": colour(name), "marker": "o", "ms": 4, "label": label(name)}
-                ax.plot(chosen.autoencoder_seconds, scale * chosen[column], **style)
-                for second, value, epochs in chosen[["autoencoder_seconds", column, "epochs"]].to_numpy():
-                    where = {"xytext": (3, 3), "textcoords": "offset points", "fontsize": 7}
-                    ax.annotate(f"{epochs:.0f}", (second, scale * value), **where)
-            ax.axhline(scale * pca.loc[size, column], color=colour("pca"), ls=":", label="PCA")
-    for (top, bottom), size in zip(axes.T, sizes, strict=True):
-        top.set_title(f"d = {size}")
-        bottom.set(xscale="log", xmargin=0.1, xlabel="seconds of training, one core (log scale)")
-        bottom.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        bottom.xaxis.set_major_formatter("{x:.0f}")
-        bottom.minorticks_off()
-    axes[0, 0].set_ylabel("validation MSE (10$^{-3}$)")
-    axes[1, 0].set_ylabel("test accuracy, MLP probe (%)")
-    axes[0, 0].legend(fontsize=8)
-    figure.suptitle(f"{rows.dataset.iloc[0]}: what training buys (at the points: epochs)")
+    error = np.square(image / 255 - reconstruction).mean()
+    figure = plt.figure(figsize=(9, 3.4))
+    grid = figure.add_gridspec(2, 3, width_ratios=(1, 1.7, 1))
+    left, middle, top, bottom = (
+        figure.add_subplot(place) for place in (grid[:, 0], grid[:, 1], grid[0, 2], grid[1, 2])
+    )
+    show_image(left, image, "image x, 3,072 numbers", size=10)
+    middle.bar(np.arange(len(code)), code, color=colour(model.name))
+    middle.set(title=f"→  latent code z = encode(x), {len(code)} numbers", xlabel="latent unit", ylabel="value")
+    show_image(top, reconstruction, f"→  decode(z), MSE {error:.4f}", size=10)
+    _probable_classes(bottom, probabilities.nlargest(3))
+    bottom.set(title="→  MLP probe on z", xlabel="probability (%)")
+    bottom.title.set_fontsize(10)
+    figure.suptitle(f"One image through the {label(model.name)}")
     return figure
+
+
+def probabilities(images, tables):
+    """A row an image, a column a latent size: the classes that the MLP probe finds most probable.
+
+    `images` (N, 32, 32, 3); `tables` maps a latent size to the table of `classify`, probabilities (N, classes).
+    """
+    size = (1.2 + 1.9 * len(tables), 1.05 * len(images) + 0.8)
+    widths = [0.55] + [1] * len(tables)
+    figure, axes = plt.subplots(len(images), 1 + len(tables), figsize=size, width_ratios=widths, squeeze=False)
+    for row, (line, image) in enumerate(zip(axes, images, strict=True)):
+        show_image(line[0], image)
+        for ax, (dim, table) in zip(line[1:], tables.items(), strict=True):
+            _probable_classes(ax, table.iloc[row].nlargest(3))
+            if row == 0:
+                ax.set_title(f"d = {dim}", fontsize=10)
+            ax.tick_params(labelbottom=row == len(images) - 1, labelsize=8)
+    for ax in axes[-1, 1:]:
+        ax.set_xlabel("probability (%)", fontsize=9)
+    figure.suptitle("The class that the MLP probe reads from the code")
+    return figure
+
+
+def _probable_classes(ax, likely):
+    ax.barh(range(len(likely)), 100 * likely[::-1], color=colour("pixels"), alpha=0.4)
+    for position, (name, value) in enumerate(likely[::-1].items()):
+        ax.text(2, position, f"{name}, {100 * value:.0f} %", va="center", fontsize=8)
+    ax.set(xlim=(0, 100), yticks=[])
+    ax.grid(False)

@@ -168,3 +168,27 @@ def show_image(ax, image, title=None, size=8):
         side.set_visible(False)
     if title:
         ax.set_title(title, fontsize=size, pad=2)
+
+
+def image_grid(rows, title, marked=(), columns=()):
+    """Images in rows: `rows` maps a label to images (n, 32, 32, 3), uint8 or in [0, 1].
+
+    Images at `marked`, pairs of row and column, are framed in red; `columns` are titles of the columns.
+    """
+    width = max(len(images) for images in rows.values())
+    size = (0.72 * width + 1.9, 0.76 * len(rows) + 0.6)
+    figure, axes = plt.subplots(len(rows), width, figsize=size, squeeze=False)
+    for row, ((name, images), line) in enumerate(zip(rows.items(), axes, strict=True)):
+        for column, ax in enumerate(line):
+            if column >= len(images):
+                ax.axis("off")
+                continue
+            show_image(ax, images[column])
+            if (row, column) in marked:
+                for side in ax.spines.values():
+                    side.set(visible=True, color=WRONG, linewidth=2)
+        line[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=9)
+    for ax, text in zip(axes[0], columns, strict=False):
+        ax.set_title(text, fontsize=8)
+    figure.suptitle(title)
+    return figure

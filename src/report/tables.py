@@ -4,7 +4,6 @@ Numbers are means over seeds, with the standard deviation where there are severa
 and size, among those whose encoder no label was used for.
 """
 
-import numpy as np
 import pandas as pd
 
 from src.report.style import LOOKS, OF_ONE_SIZE, PROBE_LABELS, WITH_LABELS, label, summarise, uncertainty
@@ -99,28 +98,6 @@ def _by_size(results, digits, best, row):
 
 def _bold(text, is_best):
     return f"**{text}**" if is_best else text
-
-
-def rate_table(codes, bits=(4, 3, 2)):
-    """What is lost at a few bits per number: per cent of error gained, and points of accuracy lost, between the steps measured."""
-    lines = {}
-    for (dataset, name, size), rows in codes.groupby(["dataset", "name", "latent_dim"], sort=False):
-        exact, rows = rows[rows.step == 0].iloc[0], rows[rows.step > 0].sort_values("bits")
-        lines[dataset, label(name), size] = {}
-        for number in [number for number in bits if rows.bits.min() <= number <= rows.bits.max()]:
-            mse, accuracy = (np.interp(number, rows.bits, rows[column]) for column in ("mse", "accuracy"))
-            lost = f"{100 * (mse / exact.mse - 1):+.0f} %, {100 * (accuracy - exact.accuracy):+.1f}"
-            lines[dataset, label(name), size][f"{number} bits"] = lost
-    frame = pd.DataFrame.from_dict(lines, orient="index").fillna("")
-    return frame.rename_axis(index=["data set", "code", "d"])
-
-
-def format_table(formats):
-    """Bytes an image and MSE (thousandths) of the formats of the web, by quality."""
-    texts = {"bytes": formats.bytes, "without the container": formats.payload, "MSE": 1000 * formats.mse}
-    frame = pd.DataFrame({name: values.map("{:.1f}".format) for name, values in texts.items()})
-    frame.index = pd.MultiIndex.from_frame(formats[["dataset", "name", "quality"]])
-    return frame.rename_axis(index=["data set", "format", "quality"])
 
 
 def few_labels_table(rows):

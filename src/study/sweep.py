@@ -134,15 +134,22 @@ def _run_all(experiments, n_jobs, folder, settings):
 def _learn_shared(experiments, n_jobs, folder, settings):
     """Learn what sizes share before they are run side by side, once for each data set and seed."""
     pairs = {(e.dataset, e.seed) for e in experiments if are_shared_by(model_class(e.autoencoder))}
-    job = joblib.delayed(_shared_or_nothing)
-    joblib.Parallel(n_jobs)(job(name, seed, settings.views, folder) for name, seed in sorted(pairs))
+    jobs = [joblib.delayed(_learn_features)(*pair, settings.views, folder) for pair in sorted(pairs)]
+    largest = {_largest(e): made_by for e, made_by in experiments.items() if model_class(e.autoencoder).one_training}
+    jobs += [joblib.delayed(_run_or_report)((e, MODELS[e.autoencoder], largest[e]), folder, settings) for e in largest]
+    joblib.Parallel(n_jobs)(jobs)  # each experiment that needs what failed will say what went wrong
 
 
-def _shared_or_nothing(name, seed, views, folder):
+def _learn_features(name, seed, views, folder):
     try:
         load_shared(_load(name, folder), seed, views, folder)
-    except Exception:  # each experiment that needs it will say what went wrong
+    except Exception:  # as above
         return
+
+
+def _largest(experiment):
+    """The experiment of the largest size, without probes, whose weights those of all sizes are."""
+    return replace(experiment, latent_dim=max(model_class(experiment.autoencoder).latent_dims), probes=())
 
 
 def _run_or_report(what, folder, settings):
@@ -174,7 +181,7 @@ def run_experiment(experiment, folder="", settings=Settings(), made_by=None):
         if what_is_missing(experiment, folder, made_by) == "more probes":
             model, row, learnt = _load_learnt(experiment, folder)
         else:
-            model, row, learnt = _learn(experiment, dataset, settings, training, features)
+            model, row, learnt = _learn(experiment, dataset, settings, training, features, folder, made_by)
         probes = [probe for probe in experiment.probes if probe not in learnt["probes"]]
         how = settings.views, settings.mlp, settings.cnn
         found, trained = evaluate_probes(model, dataset, probes, experiment.seed, *how, features)
@@ -198,23 +205,46 @@ def _load_learnt(experiment, folder):
     return load_autoencoder(experiment, folder).to(get_device()), checkpoint["row"], kept
 
 
-def _learn(experiment, dataset, settings, training, features):
+def _learn(experiment, dataset, settings, training, features, folder, made_by):
     """The trained model, what is measured of its reconstruction, and what is to be kept beside the row."""
-    name, start, (images, _) = experiment.autoencoder, time.perf_counter(), dataset.split("train")
+    name = experiment.autoencoder
     model = build_autoencoder(name, experiment.latent_dim, experiment.seed, **network_of(name, settings))
+    history, seconds = _take_weights(model, experiment, folder, made_by) or _train(
+        model, experiment, dataset, settings, training, features
+    )
+    (images, _), (test, _) = dataset.split("train"), dataset.split("test")
+    if (size := encode_images(model, images[:2]).shape[1]) != experiment.latent_dim:
+        raise ValueError(f"its code has {size} numbers, not {experiment.latent_dim}")
+    row = experiment.key | {
+        "is_sample": dataset.is_sample,
+        "train_images": len(images),
+        "test_images": len(test),
+        "epochs": len(history),
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "autoencoder_seconds": seconds,
+    }
+    row |= measure_reconstruction(model, dataset) if model.has_decoder else {}
+    row |= measure_information(model, dataset) if isinstance(model, VariationalAutoencoder) else {}
+    return model, row, {"probes": [], "history": history, "state": model.state_dict()}
+
+
+def _train(model, experiment, dataset, settings, training, features):
+    """Train the model of an experiment; returns the history and the seconds of the whole training."""
+    start = time.perf_counter()
     if features:
         model.patch_features.load_state_dict(features.state)
     config = getattr(settings, model.trained_with)
     history = train_autoencoder(model, dataset, config, experiment.seed, progress=False, checkpoint=training)
-    seconds = time.perf_counter() - start
-    shared = features.seconds if features else 0
-    if (size := encode_images(model, images[:2]).shape[1]) != experiment.latent_dim:
-        raise ValueError(f"its code has {size} numbers, not {experiment.latent_dim}")
-    row = experiment.key | {"is_sample": dataset.is_sample}
-    row |= {"train_images": len(images), "test_images": len(dataset.x_test)}
-    row |= {"epochs": len(history), "parameters": sum(p.numel() for p in model.parameters())}
     # training that was interrupted has begun in another process
-    row |= {"autoencoder_seconds": shared + max(seconds, sum(epoch["seconds"] for epoch in history))}
-    row |= measure_reconstruction(model, dataset) if model.has_decoder else {}
-    row |= measure_information(model, dataset) if isinstance(model, VariationalAutoencoder) else {}
-    return model, row, {"probes": [], "history": history, "state": model.state_dict()}
+    seconds = max(time.perf_counter() - start, sum(epoch["seconds"] for epoch in history))
+    return history, seconds + (features.seconds if features else 0)
+
+
+def _take_weights(model, experiment, folder, made_by):
+    """Give the model those of the largest size, where all sizes have the same; their history and seconds, or None."""
+    if not model.one_training or what_is_missing(_largest(experiment), folder, made_by):
+        return None
+    checkpoint = load_checkpoint(_largest(experiment), folder)
+    model.load_state_dict(checkpoint["state"])
+    model.to(get_device())
+    return checkpoint["history"], checkpoint["row"]["autoencoder_seconds"]

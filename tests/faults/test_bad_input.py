@@ -26,7 +26,6 @@ from src.classifier import (
 )
 from src.data_loader import ImageDataset
 from src.encode import decode_codes, encode_images, encode_views, reconstruct_images, reconstruction_errors
-from src.evaluate import noisy_errors
 from src.study.experiment import Experiment, grid
 from src.train import TrainConfig, train_autoencoder
 
@@ -123,7 +122,6 @@ def test_functions_of_images(name, x):
     for function in (encode_images, reconstruct_images, reconstruction_errors):
         assert (error_or_answer(function, model, x) is not None) == good
     error_or_answer(lambda: list(encode_views(model, x, 2)))
-    error_or_answer(noisy_errors, model, x, (0.0, 0.1))
 
 
 @EXAMPLES
@@ -231,7 +229,6 @@ def test_seeds_of_any_kind(seed):
     assert answer == (seed if good else None)
     makers = (
         lambda: build_autoencoder("pca", 3, seed).latent_dim,
-        lambda: noisy_errors(BUILT["pca"], np.zeros((1, 32, 32, 3), np.uint8), [0.1], seed),
         lambda: list(encode_views(BUILT["pca"], np.zeros((1, 32, 32, 3), np.uint8), 2, seed)),
     )
     for make in makers:

@@ -1,0 +1,128 @@
+"""How many bytes an image takes, as a quantised code and in the formats of the web, beside what is kept of it.
+
+Rows, their figure and their tables, for the notebook `bytes`.
+"""
+
+import io
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from PIL import Image, features
+
+from src.classifier import evaluate_classifier
+from src.codec import FITTED_TO, fit_codec, pack_codes, read_codes
+from src.encode import decode_codes, encode_images
+from src.report.style import colour, label, line_style
+
+STEPS = (0.125, 0.25, 0.5, 1.0, 2.0)
+QUALITIES = (0, 2, 5, 10, 20, 30, 40, 50, 60, 70, 80, 90)
+CONTAINER = {  # how many bytes of a file hold no part of the image
+    "webp": lambda file: 30,  # those of RIFF, of the chunk and of the frame
+    "avif": lambda file: len(file) - int.from_bytes(file[file.index(b"mdat") - 4 :][:4]) + 8,
+    "jpeg": lambda file: file.index(b"\xff\xda") + 14 + 2,  # all before the scan, its header, and the end
+}
+
+
+def code_rates(autoencoder, dataset, name, classifier=None, steps=STEPS):
+    """Of a trained autoencoder with a decoder: a row a step of quantisation, and one without, on all test images in one stream.
+
+    Columns: `dataset`, `name`, `latent_dim`, `step`, `bytes` an image, `mse`, `accuracy` of `classifier`, an MLP probe on the
+    code, where it is given, `bits` per number. Without quantisation `step` is 0 and a number has 32 bits. Raises ValueError
+    where a step is not a finite positive number, or too small for the codes.
+    """
+    test, truth = dataset.split("test")
+    codec = fit_codec(autoencoder, dataset.split("train")[0][:FITTED_TO])
+    z, rows = encode_images(autoencoder, test), []
+    for step in (0, *steps):
+        stream = pack_codes(z, codec, step) if step else z.tobytes()
+        kept = codec.dequantise(*read_codes(stream, codec)) if step else z
+        row = {"dataset": dataset.name, "name": name, "latent_dim": z.shape[1]}
+        row |= {"step": step, "bytes": len(stream) / len(test), "mse": _error(decode_codes(autoencoder, kept), test)}
+        row |= {"accuracy": evaluate_classifier(classifier, kept, truth)["accuracy"]} if classifier else {}
+        rows.append(row | {"bits": 8 * row["bytes"] / z.shape[1]})
+    return pd.DataFrame(rows)
+
+
+def format_rates(dataset, count=300, qualities=QUALITIES):
+    """The first `count` test images in the formats of the web that Pillow can write here, a row a format and quality.
+
+    Columns: `dataset`, `name`, `quality`, `bytes` an image, `payload`, those of them that are not the container's, and `mse`.
+    """
+    images, rows = dataset.split("test")[0][:count], []
+    for name in [name for name in CONTAINER if features.check(name.replace("jpeg", "jpg"))]:
+        for quality in qualities:
+            files = [_as_file(image, name, quality=quality) for image in images]
+            kept = np.stack([np.asarray(Image.open(io.BytesIO(file)).convert("RGB")) for file in files])
+            row = {"dataset": dataset.name, "name": name, "quality": quality}
+            row |= {"mse": _error(kept / np.float32(255), images), "bytes": np.mean([len(file) for file in files])}
+            rows.append(row | {"payload": np.mean([len(file) - CONTAINER[name](file) for file in files])})
+    return pd.DataFrame(rows)
+
+
+def _as_file(image, name, **how):
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, name, **how)
+    return buffer.getvalue()
+
+
+def _error(kept, images):
+    """The MSE of images in [0, 1] against uint8 ones."""
+    parts = zip(np.array_split(kept, 20), np.array_split(images, 20), strict=True)
+    return np.concatenate([np.square(a - b / np.float32(255)).mean((1, 2, 3)) for a, b in parts]).mean().item()
+
+
+def draw_rates(codes, formats, results):
+    """Error, and below it accuracy of the MLP probe, against bytes an image, a column a data set.
+
+    `codes` and `formats` are rows of `code_rates` and `format_rates`: a thin line a code and size, as its numbers are quantised more finely, and
+    the formats without their containers. `results` are those of the study, of which the variational AE's bound is drawn.
+    """
+    datasets = codes.dataset.unique()
+    figure, axes = plt.subplots(2, len(datasets), figsize=(4.6 * len(datasets), 7), squeeze=False, sharex=True)
+    for (top, bottom), dataset in zip(axes.T, datasets, strict=True):
+        for (name, size), rows in codes[(codes.dataset == dataset) & (codes.step > 0)].groupby(["name", "latent_dim"]):
+            style = line_style(name, "CIFAR10") | {"lw": 1, "ms": 3}
+            style |= {"label": None} if size != codes.latent_dim.max() else {}
+            top.errorbar(rows.bytes, 1000 * rows.mse, **style)
+            bottom.errorbar(rows.bytes, 100 * rows.accuracy, **style)
+            if name not in ("conv", "vae"):  # which end where PCA's does
+                end = rows.bytes.max(), 100 * rows.accuracy.iloc[0]
+                bottom.annotate(f"{size:.0f}", end, (5, -4), fontsize=7, textcoords="offset points", va="center")
+        for marker, (name, rows) in zip("^vx", formats[formats.dataset == dataset].groupby("name"), strict=False):
+            top.plot(rows.payload, 1000 * rows.mse, color="#555555", lw=0.9, ms=4, marker=marker, label=name)
+        bound = results[(results.dataset == dataset) & results.kl_nats.notna()].sort_values("latent_dim")
+        style = {"ls": ":", "color": colour("vae"), "label": "variational AE's bound"}
+        top.plot(bound.kl_nats / np.log(256), 1000 * bound.test_mse, **style)
+        top.set(xscale="log", yscale="log", xlim=(2, 200), ylim=(1, 30), title=dataset)
+        for axis, ticks in ((top.xaxis, [2, 5, 10, 20, 50, 100, 200]), (top.yaxis, [2, 5, 10, 20, 50])):
+            axis.set_ticks(ticks, map(str, ticks))
+        top.minorticks_off()
+        bottom.set(xlabel="bytes an image (log scale)")
+    axes[0, 0].set_ylabel("test MSE (10$^{-3}$, log scale)")
+    axes[1, 0].set_ylabel("test accuracy of the MLP probe (%)")
+    axes[0, 0].legend(fontsize=8)
+    figure.suptitle("What a code costs in bytes\n(at the ends of lines: d)")
+    return figure
+
+
+def rate_table(codes, bits=(4, 3, 2)):
+    """What is lost at a few bits per number: per cent of error gained, and points of accuracy lost, between the steps measured."""
+    lines = {}
+    for (dataset, name, size), rows in codes.groupby(["dataset", "name", "latent_dim"], sort=False):
+        exact, rows = rows[rows.step == 0].iloc[0], rows[rows.step > 0].sort_values("bits")
+        lines[dataset, label(name), size] = {}
+        for number in [number for number in bits if rows.bits.min() <= number <= rows.bits.max()]:
+            mse, accuracy = (np.interp(number, rows.bits, rows[column]) for column in ("mse", "accuracy"))
+            lost = f"{100 * (mse / exact.mse - 1):+.0f} %, {100 * (accuracy - exact.accuracy):+.1f}"
+            lines[dataset, label(name), size][f"{number} bits"] = lost
+    frame = pd.DataFrame.from_dict(lines, orient="index").fillna("")
+    return frame.rename_axis(index=["data set", "code", "d"])
+
+
+def format_table(formats):
+    """Bytes an image and MSE (thousandths) of the formats of the web, by quality."""
+    texts = {"bytes": formats.bytes, "without the container": formats.payload, "MSE": 1000 * formats.mse}
+    frame = pd.DataFrame({name: values.map("{:.1f}".format) for name, values in texts.items()})
+    frame.index = pd.MultiIndex.from_frame(formats[["dataset", "name", "quality"]])
+    return frame.rename_axis(index=["data set", "format", "quality"])
