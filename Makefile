@@ -39,7 +39,7 @@ notebooks: .venv/installed-for-tests  ## run all notebooks in place, with the pr
 test: .venv/installed-for-tests  ## linter and the fast tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/pytest tests --ignore tests/faults -m "not slow"
+	$(BIN)/pytest tests --ignore tests/faults -m "not slow" -n 2 --dist worksteal
 
 test-all: test  ## the slow ones, too
 	$(BIN)/pytest tests --ignore tests/faults -m slow

@@ -10,6 +10,7 @@ import nbformat
 import numpy as np
 import pandas as pd
 import pytest
+from rates import rate_table
 
 from src.baseline import PRIOR_WORK, TUTORIAL
 from src.features import LEARNT_FROM
@@ -326,7 +327,7 @@ def test_epochs_and_images_are_as_many_as_the_text_says():
 
 
 def test_rounding_to_two_bits_adds_up_to_nearly_half():
-    shown = tables.rate_table(RATES[RATES.name.isin(["conv", "features_50"]) & RATES.step.notna()])
+    shown = rate_table(RATES[RATES.name.isin(["conv", "features_50"]) & RATES.step.notna()])
     added = shown["2 bits"][shown["2 bits"] != ""].str.extract(r"\+(\d+) %")[0].astype(int)
     assert 40 < added.max() < 50
 
