@@ -14,7 +14,7 @@ from src.study.few_labels import choose, few_labels
 def measure(tiny, monkeypatch):
     """`few_labels` with a short training and without its cache, of one code on random images."""
     monkeypatch.setattr(module, "FROM_SCRATCH", replace(module.FROM_SCRATCH, epochs=3, batch_size=32))
-    monkeypatch.setattr(module, "STEPS", 8)
+    monkeypatch.setattr(module, "STEPS", 24)
     monkeypatch.setattr(module, "_remembered", lambda function: function)
     pca = build_autoencoder("pca", 5)
     pca.initialise(tiny.x_train)

@@ -19,7 +19,7 @@ from src.utils import get_device, one_thread, seeded
 
 PENALTY = 0.01  # scikit-learn's C for the linear probe, for codes that do not need more
 FROM_SCRATCH = replace(CNN, epochs=20)
-STEPS = 30  # batches of what is called an epoch, however few the images
+STEPS = 600  # batches, however few the images
 
 
 def few_labels(dataset, models, counts=(10, 50, 100, 500), draws=5, n_jobs=-1):
@@ -53,7 +53,7 @@ def choose(labels, count, seed):
 
 
 def _measure(made_by, name, count, draw, labels, inputs, test, truth, *penalty):
-    chosen, how = choose(labels, count, draw), _train_network if name == "cnn" else _read_codes
+    chosen, how = choose(labels, count, draw), _score_network if name == "cnn" else _read_codes
     with one_thread(), seeded(draw):
         accuracy = how(inputs[chosen], labels[chosen], test, truth, *penalty)
     return {"code": name, "per_class": count, "draw": draw, "accuracy": accuracy}
@@ -63,19 +63,28 @@ def _read_codes(z, labels, z_test, truth, penalty):
     return train_linear_classifier(z, labels, penalty).score(z_test, truth)
 
 
-def _train_network(images, labels, test, truth):
-    """A network from scratch, on shifted and mirrored views of the labelled images."""
+def train_network(images, labels, steps, config=FROM_SCRATCH, view=random_view):
+    """A network from scratch, trained on views of labelled images, uint8 (N, 32, 32, 3), for so many batches."""
     network, device = ResidualNetwork(len(np.unique(labels))), get_device()
 
     def batches():
-        for indices in torch.randint(len(images), (STEPS, FROM_SCRATCH.batch_size)).numpy():
-            x = random_view(to_batch(images[indices], device))
+        for indices in torch.randint(len(images), (steps // config.epochs, config.batch_size)).numpy():
+            x = view(to_batch(images[indices], device))
             yield x, torch.from_numpy(labels[indices]).to(device)
 
     def loss(x, y):
         return {"total": F.cross_entropy(network(x).float(), y, label_smoothing=LABEL_SMOOTHING)}
 
-    fit(network, batches, loss, FROM_SCRATCH, steps=STEPS)
-    with torch.no_grad():
-        predicted = torch.cat([network(x).argmax(1) for x in image_batches(network, test)])
-    return (predicted.cpu().numpy() == truth).mean()
+    fit(network, batches, loss, config, steps=steps // config.epochs)
+    return network
+
+
+@torch.no_grad()
+def predict_network(network, images):
+    """The classes that a network finds in uint8 images (N, 32, 32, 3), int64 (N,)."""
+    return torch.cat([network(x).argmax(1) for x in image_batches(network, images)]).cpu().numpy()
+
+
+def _score_network(images, labels, test, truth):
+    network = train_network(images, labels, STEPS)
+    return (predict_network(network, test) == truth).mean()
