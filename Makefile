@@ -47,7 +47,7 @@ test-all: test  ## the slow ones, too
 test-faults: .venv/installed-for-tests  ## kills, damaged files, full disks and bad input; about ten minutes
 	$(BIN)/pytest tests/faults -s
 
-bench: .venv/installed  ## how fast it is on this machine; QUICK=1 in two minutes
+bench: .venv/installed  ## how fast it is on this machine; QUICK=1 in three minutes
 	$(BIN)/python run/benchmark.py $(if $(QUICK),--quick)
 
 format: .venv/installed-for-tests

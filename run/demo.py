@@ -5,12 +5,16 @@
 
 import os
 import sys
+import tempfile
 import warnings
 from functools import cache
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that `src` is found without an installation
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+os.environ.setdefault("GRADIO_TEMP_DIR", tempfile.mkdtemp(prefix="gradio-"))  # another user may own the usual one
+# the page asks itself whether it is there, which a proxy must not answer
+os.environ["no_proxy"] = ",".join(filter(None, [os.environ.get("no_proxy"), "localhost,127.0.0.1"]))
 
 import gradio as gr
 import numpy as np

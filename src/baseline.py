@@ -36,7 +36,8 @@ PRIOR_WORK = pd.DataFrame(
 )
 
 # The published autoencoders of the University of Amsterdam's deep-learning tutorial 9 (500 epochs), https://uvadlc-notebooks.readthedocs.io,
-# measured with the functions of this repository on test images of CIFAR-10.
+# measured with the functions of this repository on test images of CIFAR-10, with the MLP probe's settings of that time: `evaluate`
+# now gives 65.0, 66.9 and 66.3 % at 128, 256 and 384 numbers. The networks have about a third of our parameters.
 TUTORIAL = pd.DataFrame(
     {
         "dataset": ["CIFAR10"] * 4,
@@ -48,7 +49,10 @@ TUTORIAL = pd.DataFrame(
 
 
 class PCACode(Autoencoder):
-    """Principal component analysis, the best linear code."""
+    """Principal component analysis, the best linear code. As of every model, what it decodes is clipped to [0, 1].
+
+    That makes it a slightly stronger baseline: at d = 10 21.34 thousandths of error on test images of CIFAR-10, for 21.41.
+    """
 
     stages = ()
 

@@ -118,7 +118,9 @@ def train_classifier(z, y, n_classes, config=MLP, seed=0):
     with seeded(seed):
         model = LatentClassifier(first.shape[1], n_classes)
         model.mean.copy_(first.mean(0))
-        model.std.copy_(first.std(0, correction=0).clamp(min=1e-6))
+        std = first.std(0, correction=0)
+        is_constant = std <= 1e-6 * first.abs().amax(0)
+        model.std.copy_(std.masked_fill(is_constant, 1))
         return _fit(model, itertools.chain([first], views), y, config)
 
 

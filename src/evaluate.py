@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from src.autoencoder import PIXELS, Autoencoder, kl_divergence
+from src.baseline import MODELS
 from src.classifier import (
     CNN,
     MLP,
@@ -24,7 +25,7 @@ from src.classifier import (
 )
 from src.encode import encode_views, image_batches, reconstruction_errors
 from src.train import TrainConfig, mean_loss
-from src.utils import as_bytes, check_images, check_latents, for_torch, seeded
+from src.utils import as_bytes, check_images, check_latents, for_torch, seeded, whole_number
 
 ACTIVE_NATS = 0.01  # a unit whose mean divergence from the prior is above this counts as active
 MEMORY = 2e9  # bytes that the views of a code may take together; where they take more, each is made when it is used
@@ -39,23 +40,33 @@ class FunctionPair(Autoencoder):
 
     def __init__(self, encode, decode, example):
         super(Autoencoder, self).__init__()  # whose codes may have any size
-        self.name, self.latent_dim = "functions", check_latents(encode(example), "the codes").shape[1]
-        self.functions, self.has_decoder = (encode, decode), decode is not None
+        self.name, self.functions, self.has_decoder = "functions", (encode, decode), decode is not None
+        self.latent_dim = _codes_of(encode, example.copy()).shape[1]  # a copy, which the function may change
 
     def encoder(self, x):
         with torch.autocast("cpu", enabled=False):  # a function may be torch's, too
-            z = self.functions[0]((255 * x).round().byte().permute(0, 2, 3, 1).cpu().numpy())
-        z = check_latents(z, "the codes")
+            z = _codes_of(self.functions[0], (255 * x).round().byte().permute(0, 2, 3, 1).cpu().numpy())
         if z.shape != (len(x), self.latent_dim):
             raise ValueError(f"encode must give ({len(x)}, {self.latent_dim}) for {len(x)} images, not {z.shape}")
         return torch.from_numpy(z)
 
     def decoder(self, z):
         with torch.autocast("cpu", enabled=False):
-            images = np.asarray(self.functions[1](z.float().cpu().numpy()))
+            images = _as_array(self.functions[1](z.float().cpu().numpy()))
+        if images.shape != (len(z), 32, 32, 3):
+            raise ValueError(f"decode must give ({len(z)}, 32, 32, 3) for {len(z)} codes, not {images.shape}")
         check_images(as_bytes(images), "what decode gives")
         scale = 255 if images.dtype == np.uint8 else 1
         return torch.from_numpy(for_torch(images)).to(z.device).permute(0, 3, 1, 2) / scale
+
+
+def _codes_of(encode, images):
+    return check_latents(_as_array(encode(images)), "the codes")
+
+
+def _as_array(values):
+    """What a function gave as an array, also a tensor with a gradient or on a GPU."""
+    return values.detach().cpu().numpy() if isinstance(values, torch.Tensor) else np.asarray(values)
 
 
 def evaluate(encode, decode, dataset, name="own", probes=("linear", "knn", "mlp"), seed=0, views=8, mlp=MLP, cnn=CNN):
@@ -63,8 +74,12 @@ def evaluate(encode, decode, dataset, name="own", probes=("linear", "knn", "mlp"
 
     `encode` and `decode` are functions as FunctionPair takes them, `decode` may be None; `dataset` is an ImageDataset. The
     encoder is taken as it is: whether it has seen the test images is for its owner to say. `probes`, `seed` and all else are
-    as in `evaluate_probes`. In a frame with other rows it stands in the same tables and figures.
+    as in `evaluate_probes`. In a frame with other rows it stands in the same tables and figures. Raises ValueError for the name
+    of a model, of which the row would be taken for another seed.
     """
+    if name.lower() in MODELS:
+        raise ValueError(f"{name!r} is a model of the study; give yours another name")
+    whole_number(views, "views", 1)
     (images, _), (test, _) = dataset.split("train"), dataset.split("test")
     model = FunctionPair(encode, decode, test[:2])
     row = {"dataset": dataset.name, "autoencoder": name, "latent_dim": model.latent_dim, "seed": seed}

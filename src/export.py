@@ -30,15 +30,13 @@ def export_onnx(model, folder):
     """
     if missing := [name for name in ("onnx", "onnxscript") if not find_spec(name)]:
         raise ImportError(f"export_onnx needs {' and '.join(missing)}: pip install {' '.join(missing)}")
-    model = model.cpu().eval()
+    model, folder = model.cpu().eval(), Path(folder).expanduser()
     paths = [
-        _write(
-            _Part(model.encode, model), torch.rand(2, *IMAGE_SHAPE), "images", "codes", Path(folder) / "encoder.onnx"
-        )
+        _write(_Part(model.encode, model), torch.rand(2, *IMAGE_SHAPE), "images", "codes", folder / "encoder.onnx")
     ]
     if model.has_decoder:
         z = torch.randn(2, model.latent_dim)
-        paths.append(_write(_Part(model.decode, model), z, "codes", "images", Path(folder) / "decoder.onnx"))
+        paths.append(_write(_Part(model.decode, model), z, "codes", "images", folder / "decoder.onnx"))
     return paths
 
 

@@ -195,7 +195,7 @@ def train_autoencoder(model, images, config=TrainConfig(), seed=0, progress=True
     Raises FloatingPointError where the loss stops being finite, ValueError where `checkpoint` is of another training.
     """
     dataset = images if isinstance(images, ImageDataset) else _unlabelled(images, model)
-    made_by = _what_makes(model, dataset, config, seed)
+    made_by, checkpoint = _what_makes(model, dataset, config, seed), checkpoint and Path(checkpoint).expanduser()
     history = []
     with seeded(seed):
         model.initialise(dataset.split("train")[0])

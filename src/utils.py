@@ -1,5 +1,6 @@
 """What several modules share: paths, checks of inputs, seeds, the device, files that are written whole or not at all."""
 
+import errno
 import hashlib
 import io
 import numbers
@@ -19,6 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 DATA_DIR = ROOT / "data"
 MODELS_DIR = ROOT / "models"
 REPORTS_DIR = ROOT / "reports"
+NOT_KNOWN = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EPERM, errno.EACCES)
 
 
 def whole_number(value, name, low, high=None):
@@ -157,12 +159,23 @@ def _temporary_beside(path):
     os.close(handle)
     try:
         yield Path(temporary)
-        with open(temporary, "rb+") as file:
+        with _where_it_is_known(), open(temporary, "rb+") as file:
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)  # mkstemp makes files that only their owner can read
+        with _where_it_is_known():
+            os.chmod(temporary, 0o644)  # mkstemp makes files that only their owner can read
         os.replace(temporary, path)
     finally:
         Path(temporary).unlink(missing_ok=True)
+
+
+@contextmanager
+def _where_it_is_known():
+    """Pass by what a file system does not know: network shares and containers refuse to sync, or to change rights."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in NOT_KNOWN:
+            raise
 
 
 def save_atomically(tensors, path):
@@ -174,12 +187,16 @@ def save_atomically(tensors, path):
 
 
 def load_safely(path):
-    """What `save_atomically` wrote, on the CPU; None where the file is not as it was written. No code is executed."""
+    """What `save_atomically` wrote, on the CPU; None where the file is not as it was written. No code is executed.
+
+    Raises OSError where the system does not let it be read, which says nothing of what is in it.
+    """
+    data = Path(path).read_bytes()
     try:
-        with zipfile.ZipFile(path) as file:  # which is what torch writes, with a checksum of every part
+        with zipfile.ZipFile(io.BytesIO(data)) as file:  # which is what torch writes, with a checksum of every part
             if file.testzip() is None:
-                return torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
+                return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    except MemoryError:
         raise
     except Exception as error:  # whatever a damaged file leads to
         warnings.warn(f"{path} is damaged: {error}", stacklevel=2)

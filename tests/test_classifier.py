@@ -44,6 +44,17 @@ def test_it_learns_any_number_of_classes(n_classes):
     assert scores["predictions"].shape == (500,)
 
 
+@pytest.mark.parametrize("scale", [1e-6, 1e6])
+def test_codes_of_any_scale_are_learnt_alike(scale):
+    (z, y), (test_z, test_y) = blobs(5, 2000), blobs(5, 500, seed=1)
+    z, test_z = (np.column_stack([part, np.full(len(part), 7.0)]).astype(np.float32) for part in (z, test_z))
+    accuracies = []
+    for factor in (np.float32(scale), np.float32(1)):
+        classifier = train_classifier(z * factor, y, 5, QUICK)
+        accuracies.append(evaluate_classifier(classifier, test_z * factor, test_y)["accuracy"])
+    assert accuracies[0] == pytest.approx(accuracies[1], abs=0.01) and accuracies[0] > 0.95
+
+
 def test_the_seed_decides_the_classifier_and_the_random_state_stays():
     z, y = blobs(3)
     before = torch.get_rng_state()

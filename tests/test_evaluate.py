@@ -183,10 +183,52 @@ def test_an_encoder_alone_and_images_as_bytes_will_do(own_pca, tiny):
         (lambda images: images[:, 0, 0, 0], None, "2D array"),
         (lambda images: np.full((len(images), 3), np.nan), None, "NaN"),
         (lambda images: np.zeros((2, 3)), None, r"encode must give \(100, 3\) for 100 images, not \(2, 3\)"),
-        (lambda images: np.zeros((len(images), 3)), lambda z: np.zeros((len(z), 3, 32, 32)), r"\(N, 32, 32, 3\)"),
+        (
+            lambda images: np.zeros((len(images), 3)),
+            lambda z: np.zeros((len(z), 3, 32, 32)),
+            r"decode must give \(100, 32, 32, 3\) for 100 codes, not \(100, 3, 32, 32\)",
+        ),
+        (lambda images: np.zeros((len(images), 3)), lambda z: np.zeros((1, 32, 32, 3)), r"not \(1, 32, 32, 3\)"),
         (lambda images: np.zeros((len(images), 3)), lambda z: np.full((len(z), 32, 32, 3), 2.0), r"clip them"),
     ],
 )
 def test_functions_that_give_something_else_are_refused(encode, decode, message, tiny):
     with pytest.raises(ValueError, match=message):
         evaluate.evaluate(encode, decode, tiny, probes=["linear"])
+
+
+def test_a_function_cannot_change_the_test_images(tiny):
+    before = tiny.x_test.copy()
+
+    def encode(images):
+        images[:] = 0
+        return images.reshape(len(images), -1)[:, :3] + np.arange(3)
+
+    evaluate.evaluate(encode, None, tiny, probes=["linear"])
+    assert np.array_equal(tiny.x_test, before)
+
+
+@pytest.mark.parametrize("name", ["conv", "PCA"])
+def test_the_name_of_a_model_is_refused(name, tiny):
+    with pytest.raises(ValueError, match=f"{name!r} is a model of the study"):
+        evaluate.evaluate(lambda images: images[:, 0, 0], None, tiny, name)
+
+
+def test_a_label_of_the_tables_as_a_name_stands_beside_it(tiny, results):
+    row = evaluate.evaluate(lambda images: images[:, 0, 0], lambda z: np.zeros((len(z), 32, 32, 3)), tiny, "raw pixels")
+    table = tables.error_table(pd.concat([results, pd.DataFrame([row])], ignore_index=True))
+    assert ("CIFAR10", "raw pixels (own)") in table.index
+
+
+def test_no_view_is_refused(tiny):
+    with pytest.raises(ValueError, match="views must be a whole number of at least 1, not 0"):
+        evaluate.evaluate(lambda images: images[:, 0, 0], None, tiny, views=0)
+
+
+def test_tensors_with_a_gradient_will_do(own_pca, tiny):
+    encode, decode, _ = own_pca
+    with_gradient = [lambda x, f=f: torch.tensor(f(x), requires_grad=True) for f in (encode, decode)]
+    rows = [evaluate.evaluate(*pair, tiny, probes=["linear"]) for pair in ((encode, decode), with_gradient)]
+    for row in rows:
+        del row["classifier_seconds"]
+    assert rows[0] == rows[1]

@@ -62,3 +62,25 @@ def test_what_is_learnt_from_is_of_the_training_split(measure, tiny):
     images[180:], labels[180:] = 255 - images[180:], labels[180:][::-1]
     other = replace(tiny, x_train=images, y_train=labels)
     pd.testing.assert_frame_equal(measure(draws=1), measure(other, draws=1), check_exact=True)
+
+
+def test_a_class_without_images_is_passed_over(tiny, measure):
+    chosen, tested = tiny.y_train != 4, tiny.y_test != 4
+    parts = {"x_train": tiny.x_train[chosen], "y_train": tiny.y_train[chosen]}
+    parts |= {"x_test": tiny.x_test[tested], "y_test": tiny.y_test[tested]}
+    table = measure(replace(tiny, **parts), draws=1)
+    assert table.per_class.unique().tolist() == [2, 10] and table.accuracy.between(0.05, 1).all()
+
+
+def test_where_no_class_has_enough_the_table_is_empty(tiny):
+    table = few_labels(tiny, {}, (50,), 1, n_jobs=1)
+    assert table.empty and {"code", "per_class", "accuracy", "dataset"} <= {*table.columns}
+
+
+def test_a_cache_that_cannot_be_kept_is_done_without(tiny, monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setattr(module, "models_folder", lambda name: tmp_path / "file" / name)
+    pca = build_autoencoder("pca", 5)
+    pca.initialise(tiny.x_train)
+    monkeypatch.setattr(module, "STEPS", 20)
+    assert len(few_labels(tiny, {"pca": pca}, (2,), 1, n_jobs=1)) == 2

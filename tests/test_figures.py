@@ -179,3 +179,23 @@ def test_few_labels_are_drawn_and_tabled_with_their_deviation():
     ]  # where a class has no hundred images
     table = tables.as_markdown(tables.few_labels_table(pd.DataFrame(rows + fewer)))
     assert "| CIFAR100 | PCA | 32.0 ± 1.4 |  |" in table
+
+
+def test_figures_do_with_a_size_of_one_data_set_alone_and_with_a_data_set_that_is_not_kept(results):
+    only = results[(results.dataset == "CIFAR10") | (results.latent_dim != 50)]
+    figure = classification.front(only, ["conv", "vae"], ["pca"], {})
+    assert "d = 50" in texts(figure)
+    own = results.assign(dataset=results.dataset.replace({"CIFAR100": "unsaved"}))
+    figure = classification.accuracy(own, PRIOR_WORK, NAMES)
+    assert ["chance" in texts_of_legend(ax) for ax in figure.axes] == [True, False]
+
+
+def texts_of_legend(ax):
+    return " ".join(text.get_text() for text in ax.get_legend().get_texts())
+
+
+def test_tables_of_nothing_say_so(results):
+    nothing = results[:0]
+    for table in (tables.error_table(nothing), tables.accuracy_table(nothing), tables.probe_table(nothing, "conv")):
+        assert "Nothing to show" in tables.as_markdown(table)
+    assert "Nothing to show" in tables.as_markdown(tables.difference_to_pca(nothing, "conv"))

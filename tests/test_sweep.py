@@ -2,6 +2,7 @@ import math
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,7 @@ from conftest import QUICK, TIMES, repository, same_weights
 from filelock import FileLock
 from PIL import Image
 
-from src import train
+from src import train, utils
 from src.autoencoder import VariationalAutoencoder
 from src.baseline import MODELS, model_class
 from src.data_loader import load_dataset
@@ -167,6 +168,40 @@ def test_a_damaged_state_of_training_is_made_anew(study, monkeypatch):
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.warns(UserWarning, match="damaged"):
         assert untimed(run_experiment(experiment, settings=QUICK)) == whole
+
+
+def test_a_state_that_cannot_be_read_once_is_kept(study, monkeypatch):
+    (experiment,) = grid(["CIFAR10"], ["vae"], [3])
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(sweep, "evaluate_probes", stop)
+        run_experiment(experiment, settings=QUICK)
+    (path,) = (study / "models" / "in_training").iterdir()
+    before = path.read_bytes()
+    with monkeypatch.context() as patch, pytest.raises(PermissionError):
+        patch.setattr(Path, "read_bytes", lambda self: (_ for _ in ()).throw(PermissionError(13, "not now")))
+        run_experiment(experiment, settings=QUICK)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("where", ["reports", "models"])
+def test_a_folder_that_cannot_be_written_to_is_named_in_one_sentence(study, monkeypatch, where):
+    original = utils.tempfile.mkstemp
+
+    def refuse(dir=None, **how):
+        if where in str(dir):
+            raise OSError(30, "Read-only file system")
+        return original(dir=dir, **how)
+
+    monkeypatch.setattr(utils.tempfile, "mkstemp", refuse)
+    with pytest.raises(SweepError, match=f"{where}.*Read-only file system") as error:
+        run(PCA)
+    assert error.value.__cause__ is None
+
+
+def test_a_home_folder_is_that_of_the_user(study, monkeypatch):
+    monkeypatch.setenv("HOME", str(study))
+    run_sweep(PCA, 1, settings=QUICK, folder="~/mine")
+    assert (study / "mine" / "results.csv").exists() and not list(study.rglob("~"))
 
 
 def stop(*args):

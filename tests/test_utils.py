@@ -1,13 +1,26 @@
+import errno
 import os
 import random
 import stat
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from src import utils
-from src.utils import atomic_path, check_labels, check_latents, mixed_precision, one_thread, seeded, whole_number
+from src.utils import (
+    WriteError,
+    atomic_path,
+    check_labels,
+    check_latents,
+    load_safely,
+    mixed_precision,
+    one_thread,
+    save_atomically,
+    seeded,
+    whole_number,
+)
 
 
 def test_a_file_appears_whole_or_not_at_all(tmp_path):
@@ -72,3 +85,31 @@ def test_codes_and_labels_may_be_lists():
     z = check_latents([[1, 2.5]])
     assert z.dtype == np.float32 and z.tolist() == [[1, 2.5]]
     assert check_labels([0, 1], 2).dtype == np.int64
+
+
+@pytest.mark.parametrize("refused", ["fsync", "chmod"])
+@pytest.mark.parametrize("reason", [errno.EPERM, errno.ENOTSUP, errno.ENOSPC])
+def test_file_systems_that_cannot_sync_or_change_rights_are_written_to(tmp_path, monkeypatch, refused, reason):
+    def refuse(*args):
+        raise OSError(reason, os.strerror(reason))
+
+    monkeypatch.setattr(os, refused, refuse)
+    if reason == errno.ENOSPC:
+        with pytest.raises(WriteError, match="No space left"), atomic_path(tmp_path / "file.txt") as path:
+            path.write_text("whole")
+    else:
+        with atomic_path(tmp_path / "file.txt") as path:
+            path.write_text("whole")
+        assert (tmp_path / "file.txt").read_text() == "whole"
+
+
+def test_a_file_that_cannot_be_read_is_not_called_damaged(tmp_path, monkeypatch):
+    path = tmp_path / "state.pt"
+    save_atomically({"a": torch.ones(2)}, path)
+    with monkeypatch.context() as patch, pytest.raises(PermissionError, match="not now"):
+        patch.setattr(Path, "read_bytes", lambda self: (_ for _ in ()).throw(PermissionError(13, "not now")))
+        load_safely(path)
+    assert load_safely(path)["a"].tolist() == [1, 1]
+    path.write_bytes(path.read_bytes()[:-10])
+    with pytest.warns(UserWarning, match="damaged"):
+        assert load_safely(path) is None

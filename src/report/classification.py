@@ -61,7 +61,7 @@ def front(results, shares, others, published):
     for ax, dataset in zip(axes[0], datasets, strict=True):
         sizes = results[results.autoencoder.isin(shares)].latent_dim.unique()
         for size in sorted(sizes):
-            line = means.loc[dataset, size].reindex(shares).dropna()
+            line = means.reindex([(dataset, size, name) for name in shares]).dropna()
             ax.plot(line.test_mse, line.accuracy_mlp, color=colour(shares[-1]), lw=1.2, zorder=1)
             for end in line.to_numpy()[-1:]:  # none where the MLP probe was not run
                 ax.annotate(f"d = {size}", end, (6, 4), textcoords="offset points", fontsize=8)
@@ -73,7 +73,7 @@ def front(results, shares, others, published):
             elif len(points):
                 top = points.accuracy_mlp.max()
                 ax.axhline(top, color=colour(name), ls=":", label=f"{label(name)} ({top:.0f} %)")
-        for marker, (name, rows) in zip("x+", published.items(), strict=True):
+        for marker, (name, rows) in zip("x+", published.items(), strict=False):
             rows = rows[rows.dataset == dataset].dropna()
             style = PRIOR | {"marker": marker, "ls": "", "label": name if len(rows) else None}
             ax.plot(1000 * rows.test_mse, 100 * rows.accuracy_mlp, **style)
@@ -104,13 +104,21 @@ def accuracy(results, prior, names):
         theirs = prior[(prior.dataset == dataset) & prior.accuracy.notna()]
         if len(theirs):
             ax.plot(theirs.latent_dim, 100 * theirs.accuracy, ls="", **PRIOR | {"label": "prior work, own classifier"})
-        chance = 100 / len(class_names(dataset))
-        ax.axhline(chance, color="#999999", ls=":", label=f"chance ({chance:.0f} %)")
+        if chance := _chance(dataset):
+            ax.axhline(chance, color="#999999", ls=":", label=f"chance ({chance:.0f} %)")
         ax.set(title=dataset, ylim=(0, None))
         legend_of_models(ax, [dataset], loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2)
     axes[0, 0].set_ylabel("test accuracy (%)")
     figure.suptitle("The MLP probe on every code")
     return figure
+
+
+def _chance(dataset):
+    """The accuracy of guessing, in per cent; None for a data set that is not kept, whose classes are not known."""
+    try:
+        return 100 / len(class_names(dataset))
+    except ValueError:
+        return None
 
 
 def probes(results, autoencoder):

@@ -1,5 +1,6 @@
 """The one visual language of all figures: a colour and a marker an autoencoder, a line style a data set."""
 
+from pathlib import Path
 from typing import NamedTuple
 
 import matplotlib.pyplot as plt
@@ -68,13 +69,13 @@ def apply_style():
 
 def save_figure(figure, name, folder=""):
     """Save a figure as `reports/FOLDER/NAME.png`, whole or not at all."""
-    with atomic_path(REPORTS_DIR / folder / f"{name}.png") as path:
+    with atomic_path(REPORTS_DIR / Path(folder).expanduser() / f"{name}.png") as path:
         figure.savefig(path)
 
 
 def save_table(frame, name, folder=""):
     """Save a frame as `reports/FOLDER/NAME.csv`, whole or not at all."""
-    with atomic_path(REPORTS_DIR / folder / f"{name}.csv") as path:
+    with atomic_path(REPORTS_DIR / Path(folder).expanduser() / f"{name}.csv") as path:
         frame.to_csv(path, index=False)
 
 
@@ -89,8 +90,10 @@ def show_figure(figure, alt, name=None, folder=""):
 
 
 def label(name):
-    """An autoencoder's name in tables and figures."""
-    return LOOKS[name].label if name in LOOKS else name
+    """An autoencoder's name in tables and figures, no two of which are alike."""
+    if name in LOOKS:
+        return LOOKS[name].label
+    return f"{name} (own)" if name in {look.label for look in LOOKS.values()} else name
 
 
 def colour(name):

@@ -47,7 +47,7 @@ def checkpoint_path(experiment, folder=""):
 
 def models_folder(folder=""):
     """Where a study keeps its checkpoints."""
-    return MODELS_DIR / folder
+    return MODELS_DIR / Path(folder).expanduser()
 
 
 def training_path(experiment, folder, made_by):
@@ -102,7 +102,7 @@ def load_checkpoint(experiment, folder=""):
     `experiment` is an Experiment or the path of its checkpoint. Raises ValueError where there is nothing or a file of another
     kind, and DamagedFileError where the file is not as it was written.
     """
-    path = checkpoint_path(experiment, folder) if isinstance(experiment, Experiment) else Path(experiment)
+    path = checkpoint_path(experiment, folder) if isinstance(experiment, Experiment) else Path(experiment).expanduser()
     if not path.exists():
         raise ValueError(f"{experiment} has not been run: there is no {path}; run it with run_sweep")
     checkpoint = load_safely(path)
@@ -165,7 +165,7 @@ def what_is_missing(experiment, folder, made_by):
 
 def results_path(folder=""):
     """The table of results of a study; those of other folders never replace the full study's."""
-    return REPORTS_DIR / folder / "results.csv"
+    return REPORTS_DIR / Path(folder).expanduser() / "results.csv"
 
 
 def read_results(folder=""):

@@ -1,5 +1,6 @@
 """How much of the class is read from few labelled images: by a linear probe of a code, and by a network trained from scratch."""
 
+import os
 import sys
 from dataclasses import replace
 
@@ -19,6 +20,7 @@ from src.utils import get_device, one_thread, seeded
 
 PENALTY = 0.01  # scikit-learn's C for the linear probe, for codes that do not need more
 FROM_SCRATCH = replace(CNN, epochs=20)
+COLUMNS = ["code", "per_class", "draw", "accuracy"]
 STEPS = 600  # batches, however few the images
 
 
@@ -28,7 +30,7 @@ def few_labels(dataset, models, counts=(10, 50, 100, 500), draws=5, n_jobs=-1):
     `models` are trained autoencoders by name; counts that a class does not have are left out. Returns the columns `dataset`, `code`, `per_class`, `draw`, `accuracy`.
     """
     (images, labels), (test, truth) = dataset.split("train"), dataset.split("test")
-    counts = [count for count in counts if count <= np.bincount(labels).min()]
+    counts = [count for count in counts if count <= np.unique(labels, return_counts=True)[1].min()]
     job, jobs = joblib.delayed(_remembered(_measure)), []
     # what another version of the code has found is not taken
     made_by = str(computed_with()), code_of_modules(__name__, "src.classifier", "src.encode", "src.train")
@@ -38,12 +40,19 @@ def few_labels(dataset, models, counts=(10, 50, 100, 500), draws=5, n_jobs=-1):
         jobs += [job(made_by, name, c, i, *how) for c in counts for i in range(draws)]
     jobs += [job(made_by, "cnn", c, i, labels, images, test, truth) for c in counts for i in range(draws)]
     rows = joblib.Parallel(n_jobs if get_device().type == "cpu" else 1, return_as="generator")(jobs)
-    return pd.DataFrame(tqdm(rows, "few labels", len(jobs), file=sys.stdout)).assign(dataset=dataset.name)
+    table = pd.DataFrame(tqdm(rows, "few labels", len(jobs), file=sys.stdout), columns=COLUMNS)
+    return table.assign(dataset=dataset.name)
 
 
 def _remembered(function):
-    """The function, with results kept in `models/cache` and taken from there when it is called with the same arguments."""
-    return joblib.Memory(models_folder("cache"), verbose=0).cache(function)
+    """The function, with results kept in `models/cache`, where that can be written, and taken from there when they are there."""
+    folder = models_folder("cache")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        is_writable = os.access(folder, os.W_OK)
+    except OSError:
+        is_writable = False
+    return joblib.Memory(folder if is_writable else None, verbose=0).cache(function)
 
 
 def choose(labels, count, seed):
@@ -65,7 +74,7 @@ def _read_codes(z, labels, z_test, truth, penalty):
 
 def train_network(images, labels, steps, config=FROM_SCRATCH, view=random_view):
     """A network from scratch, trained on views of labelled images, uint8 (N, 32, 32, 3), for so many batches."""
-    network, device = ResidualNetwork(len(np.unique(labels))), get_device()
+    network, device = ResidualNetwork(labels.max() + 1), get_device()
 
     def batches():
         for indices in torch.randint(len(images), (steps // config.epochs, config.batch_size)).numpy():

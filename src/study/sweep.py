@@ -34,7 +34,7 @@ from src.study.checkpoints import (
 from src.study.experiment import Settings, merge
 from src.study.shared import are_shared_by, load_shared
 from src.train import train_autoencoder
-from src.utils import get_device, load_safely, one_thread
+from src.utils import WriteError, get_device, load_safely, one_thread
 
 _ONE_AT_A_TIME = threading.Lock()  # the threads of a process share torch's generator and number of threads
 
@@ -60,7 +60,7 @@ def run_sweep(experiments, n_jobs=-1, sample=False, settings=Settings(), folder=
             results = run_sweep(grid(["CIFAR10", "CIFAR100"], ["conv", "vae"], range(4, 129, 4), range(8)), folder="mine")
     """
     experiments, folder = merge(experiments), "sample" if sample else folder
-    with _alone(folder):
+    with _alone(folder), _one_sentence():
         failures = _run_all(_waiting(experiments, folder, settings), n_jobs, folder, settings)
         if failures:
             raise SweepError(f"{len(failures)} of {len(experiments)} experiments have no result: {'; '.join(failures)}")
@@ -76,14 +76,25 @@ def _asked_for(experiment, row):
 
 
 @contextmanager
+def _one_sentence():
+    """A table that cannot be written is a SweepError."""
+    try:
+        yield
+    except WriteError as error:
+        raise SweepError(f"{error}; what has been run is in its checkpoints, and the same sweep goes on") from None
+
+
+@contextmanager
 def _alone(folder):
     """Hold the results' folder, so that no other sweep writes to it meanwhile."""
     path = results_path(folder).parent
-    path.mkdir(parents=True, exist_ok=True)
     try:
+        path.mkdir(parents=True, exist_ok=True)
         held = FileLock(path / ".sweep.lock").acquire(timeout=0)
     except Timeout:
         raise SweepError(f"another sweep is at work on {path}; wait for its end or stop it") from None
+    except OSError as error:
+        raise SweepError(f"{path} cannot be written ({error}); a sweep keeps its table there") from None
     with held:
         yield
 
