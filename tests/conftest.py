@@ -1,6 +1,9 @@
 import os
 import shutil
 
+# kernels and workers, too: threads that wait for each other on a busy machine take many times as long
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import matplotlib
 import numpy as np
 import pandas as pd

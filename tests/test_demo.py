@@ -3,6 +3,7 @@
 import re
 import shutil
 import sys
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -60,7 +61,7 @@ def test_a_browser_shows_another_picture_for_another_size():
     playwright = pytest.importorskip("playwright.sync_api")
     page, errors = demo.build(), []
     _, address, _ = page.launch(prevent_thread_lock=True, quiet=True, inbrowser=False)
-    with playwright.sync_playwright() as driver:
+    with closing(page), playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
         tab = browser.new_page()
         tab.on("pageerror", lambda error: errors.append(str(error)))
@@ -74,5 +75,4 @@ def test_a_browser_shows_another_picture_for_another_size():
         assert tab.locator("#class").inner_text() != probable and "%" in probable
         assert tab.locator(".error, .toast-body.error").count() == 0
         browser.close()
-    page.close()
     assert errors == []
