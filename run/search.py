@@ -48,15 +48,16 @@ VIEWS = {"shift 2": random_view, "shift 4": lambda x: random_view(x, shift=4), "
 
 def record(key, measure):
     """The row of a setting, a dict by column: from the table where it is there, else from `measure()`, added to the table."""
-    table = pd.read_csv(PATH)
-    found = table[(table[KEY].astype(str) == [str(key[name]) for name in KEY]).all(axis=1)]
+    table = pd.read_csv(PATH, dtype=dict.fromkeys(KEY, str), keep_default_na=False)
+    found = table[(table[KEY] == [str(key[name]) for name in KEY]).all(axis=1)]
     if len(found):
-        return found.iloc[-1].to_dict()
+        scores = found.iloc[-1][["val_mse", "val_accuracy"]]
+        return {name: float(score) for name, score in scores.items() if score != ""}
     start = time.perf_counter()
     row = key | measure()
     row["seconds"] = round(time.perf_counter() - start, 1)
     with atomic_path(PATH) as temporary:
-        pd.concat([pd.read_csv(PATH), pd.DataFrame([row])]).to_csv(temporary, index=False)
+        pd.concat([table, pd.DataFrame([row])]).to_csv(temporary, index=False)
     print(row, flush=True)
     return row
 

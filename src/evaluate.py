@@ -5,17 +5,21 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from PIL import Image
+from sklearn.metrics import accuracy_score
 
 from src.autoencoder import PIXELS, Autoencoder, kl_divergence
 from src.baseline import MODELS
 from src.classifier import (
     CNN,
     MLP,
+    class_bits,
+    fit_temperature,
     predict_logits,
     score_logits,
     train_classifier,
@@ -23,7 +27,7 @@ from src.classifier import (
     train_linear_classifier,
     train_neighbours,
 )
-from src.encode import encode_views, image_batches, reconstruction_errors
+from src.encode import encode_images, encode_views, image_batches, reconstruction_errors
 from src.train import TrainConfig, mean_loss
 from src.utils import as_bytes, check_images, check_latents, for_torch, seeded, whole_number
 
@@ -156,16 +160,23 @@ def train_cnn_probe(task):
     return train_decoder_classifier(task.model, task.views, task.labels, task.n_classes, task.cnn, task.seed)
 
 
-def score_network(network, z, y):
-    return score_logits(predict_logits(network, z), y)
+def score_network(network, validation, test):
+    """Scores and predictions of a network on test codes and labels; the temperature of its `bits` is from validation images."""
+    logits, (z, y) = predict_logits(network, test[0]), validation
+    bits = class_bits(logits / fit_temperature(predict_logits(network, z), y), test[1])
+    return score_logits(logits, test[1]) | {"bits": bits}
 
 
-def score_estimator(estimator, z, y):
-    return {"accuracy": estimator.score(z, y)}
+def score_estimator(estimator, validation, test):
+    predictions = estimator.predict(test[0])
+    return {"accuracy": accuracy_score(test[1], predictions), "predictions": predictions}
 
 
 class Probe(NamedTuple):
-    """How a probe is trained, from a ProbeTask, and scored, on codes and labels; which scores are columns of the table."""
+    """How a probe is trained, from a ProbeTask, and scored; which scores are columns of the table.
+
+    `score` takes what was trained, and codes and labels of the validation and of the test images, a pair each.
+    """
 
     train: Callable
     score: Callable
@@ -179,8 +190,8 @@ PROBES = {  # a column is called SCORE_NAME: accuracy_linear
         lambda task: train_linear_classifier(task.codes, task.labels, task.model.inverse_penalty), score_estimator
     ),
     "knn": Probe(lambda task: train_neighbours(task.codes, task.labels), score_estimator),
-    "mlp": Probe(train_mlp_probe, score_network, ("accuracy", "top5", "macro_f1"), takes_views=True),
-    "cnn": Probe(train_cnn_probe, score_network, takes_views=True, needs_decoder=True),
+    "mlp": Probe(train_mlp_probe, score_network, ("accuracy", "top5", "macro_f1", "bits"), takes_views=True),
+    "cnn": Probe(train_cnn_probe, score_network, ("accuracy", "bits"), takes_views=True, needs_decoder=True),
 }
 
 
@@ -188,38 +199,43 @@ def evaluate_probes(model, dataset, probes, seed=0, views=8, mlp=MLP, cnn=CNN, f
     """Train `probes`, names of PROBES, on the codes of the training images and score them on those of the test images.
 
     The two networks see another view of every image each epoch, `views` of them in turn. Returns the columns of the table
-    with `classifier_seconds`, and of the MLP, where it is among the probes, the trained network and its test predictions.
-    `features` are the SharedFeatures of a FeatureAutoencoder's images, where they are known.
+    with `classifier_seconds`, and a dict with the test `predictions` of each probe, int16 (M,), and the `state` of the MLP, where
+    it is among them. Test codes are those of `encode_images`, which users have.
+    `features` are the SharedFeatures of a FeatureAutoencoder, where they are known.
     """
     probes = (probes,) if isinstance(probes, str) else tuple(probes)
     if unknown := [probe for probe in probes if probe not in PROBES]:
         raise ValueError(f"unknown probe {unknown[0]!r}: choose one of {', '.join(PROBES)}")
-    start, row, trained = time.perf_counter(), {}, {}
-    (images, labels), (test, truth) = dataset.split("train"), dataset.split("test")
-    of_train, of_test = (features.train, [features.test]) if features else (None, None)
-    test_codes = next(encode_views(model, test, 1, features=of_test))
+    start, row, found = time.perf_counter(), {}, {"predictions": {}}
+    images, labels = dataset.split("train")
+    held_out = [(encode_images(model, x), y) for x, y in (dataset.split("validation"), dataset.split("test"))]
     count = views if any(PROBES[probe].takes_views for probe in probes) else 1
-    codes, all_views = _views_of(model, images, count, seed, of_train)
-    task = ProbeTask(model, codes, all_views, labels, len(dataset.classes), seed, mlp, cnn)
+    codes, all_views = _views_of(model, images, count, seed, features and features.views)
     for name in probes:
         probe = PROBES[name]
         if probe.needs_decoder and not model.has_decoder:
             continue
+        # each starts at the first view, whatever was trained before it
+        task = ProbeTask(model, codes, all_views(), labels, len(dataset.classes), seed, mlp, cnn)
         fitted = probe.train(task)
-        scores = probe.score(fitted, test_codes, truth)
+        scores = probe.score(fitted, *held_out)
         row |= {f"{column}_{name}": scores[column] for column in probe.columns}
+        found["predictions"][name] = torch.from_numpy(scores["predictions"].astype(np.int16))
         if name == "mlp":
-            trained = {"classifier": fitted.state_dict(), "predictions": torch.from_numpy(scores["predictions"])}
-    return row | {"classifier_seconds": time.perf_counter() - start}, trained
+            found["classifier"] = fitted.state_dict()
+    return row | {"classifier_seconds": time.perf_counter() - start}, found
 
 
 def _views_of(model, images, count, seed, features):
-    """The codes of the images as they are, and those of all views: a list, or without end where they take too much memory."""
+    """The codes of the images as they are, and a function that gives those of all views: a list, or without end.
+
+    They are without end, each made when it is used, where a list would take too much memory.
+    """
     if 4 * count * len(images) * model.latent_dim < MEMORY:
         views = list(encode_views(model, images, count, seed, features))
-        return views[0], views
+        return views[0], lambda: views
     first = next(encode_views(model, images, 1, features=features))
-    return first, _again_and_again(model, images, count, seed, features)
+    return first, partial(_again_and_again, model, images, count, seed, features)
 
 
 def _again_and_again(*arguments):

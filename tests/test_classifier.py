@@ -12,7 +12,9 @@ from torch import nn
 from src.autoencoder import build_autoencoder
 from src.classifier import (
     LatentClassifier,
+    class_bits,
     evaluate_classifier,
+    fit_temperature,
     predict_logits,
     score_logits,
     train_classifier,
@@ -191,3 +193,22 @@ Z, Y = blobs(3)
 def test_wrong_codes_and_labels_are_refused(z, y, message):
     with pytest.raises(ValueError, match=message):
         train_classifier(z, y, 3, QUICK)
+
+
+def test_bits_of_the_class_are_those_of_information_theory():
+    y = np.arange(1000) % 4
+    assert class_bits(np.zeros((1000, 4)), y) == pytest.approx(0)
+    assert class_bits(50 * np.eye(4)[y], y) == pytest.approx(2)
+    one_of_two = 50 * (np.arange(4) // 2 == y[:, None] // 2)
+    assert class_bits(one_of_two, y) == pytest.approx(1)
+
+
+def test_the_temperature_is_that_of_the_labels():
+    rng = np.random.default_rng(0)
+    logits = rng.standard_normal((20_000, 5))
+    y = np.array([rng.choice(5, p=np.exp(row) / np.exp(row).sum()) for row in logits])
+    assert fit_temperature(3 * logits, y) == pytest.approx(3, rel=0.05)
+    best = class_bits(logits, y)
+    assert (
+        class_bits(3 * logits, y) < best and class_bits(3 * logits / fit_temperature(3 * logits, y), y) >= best - 1e-6
+    )

@@ -70,8 +70,8 @@ def test_what_was_made_by_another_is_not_taken(study, learnt, monkeypatch, tiny,
     if change == "views":
         views = 3
     after = load_shared(dataset, 0, views)
-    assert learnt == ([0] if change == "views" else [0, 0]) and len(after.train) == views
-    assert np.array_equal(after.train[0], before.train[0]) == (change in ("damage", "views"))
+    assert learnt == ([0] if change == "views" else [0, 0]) and len(after.views) == views
+    assert np.array_equal(after.views[0], before.views[0]) == (change in ("damage", "views"))
 
 
 def test_a_forward_pass_touches_no_disk(tiny, tmp_path, monkeypatch):

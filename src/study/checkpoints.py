@@ -32,7 +32,7 @@ from src.utils import (
 COLUMNS = (
     "dataset autoencoder latent_dim seed is_sample train_images test_images epochs parameters val_mse test_mse test_psnr_db "
     "kl_nats bits_per_dim active_units accuracy_linear accuracy_knn accuracy_mlp accuracy_cnn "
-    "top5_mlp macro_f1_mlp autoencoder_seconds classifier_seconds"
+    "top5_mlp macro_f1_mlp bits_mlp bits_cnn autoencoder_seconds classifier_seconds"
 ).split()
 PART_OF_ALL_RESULTS = tuple(
     f"src.{name}" for name in "autoencoder classifier data_loader encode evaluate train utils study.sweep".split()
@@ -96,7 +96,7 @@ def save_checkpoint(experiment, folder, made_by, row, learnt):
 
 
 def load_checkpoint(experiment, folder=""):
-    """What an experiment left: `row`, `history` (a dict an epoch), test `predictions`, `origin`, `probes`, the `state` of the
+    """What an experiment left: `row`, `history` (a dict an epoch), test `predictions` by probe, `origin`, `probes`, the `state` of the
     autoencoder and of the MLP probe, the `classifier`.
 
     `experiment` is an Experiment or the path of its checkpoint. Raises ValueError where there is nothing or a file of another

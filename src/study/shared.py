@@ -14,15 +14,14 @@ from src.utils import get_device, load_safely, one_thread, save_atomically
 
 
 class SharedFeatures(NamedTuple):
-    """The `state` of learnt PatchFeatures, the `seconds` that learning took, and features of images, float32 (N, SIZE).
+    """The `state` of learnt PatchFeatures, the `seconds` that learning took, and the features of every view of the training images.
 
-    `train` has those of every view of the training images, in the order of `encode_views`, and `test` those of the test images.
+    `views` are in the order of `encode_views`, each float32 (N, SIZE).
     """
 
     state: dict
     seconds: float
-    train: list
-    test: np.ndarray
+    views: list
 
 
 def are_shared_by(model_class):
@@ -39,7 +38,7 @@ def load_shared(dataset, seed, views, folder=""):
         made_by["views"] = views
         path = path.with_name(f"{path.stem}_views.pt")
         found = _load_or_make(path, made_by, lambda: _encode(learnt["state"], dataset, seed, views))
-    return SharedFeatures(learnt["state"], learnt["seconds"], list(found["train"].numpy()), found["test"].numpy())
+    return SharedFeatures(learnt["state"], learnt["seconds"], list(found["features"].numpy()))
 
 
 def _load_or_make(path, made_by, make):
@@ -61,6 +60,5 @@ def _encode(state, dataset, seed, views):
     model = FeatureAutoencoder(SIZE)  # whose code are all features
     model.patch_features.load_state_dict(state)
     model.to(get_device())
-    train = list(encode_views(model, dataset.split("train")[0], views, seed))
-    (test,) = encode_views(model, dataset.x_test, 1)
-    return {"train": torch.from_numpy(np.stack(train)), "test": torch.from_numpy(test)}
+    features = list(encode_views(model, dataset.split("train")[0], views, seed))
+    return {"features": torch.from_numpy(np.stack(features))}

@@ -198,6 +198,7 @@ def run_experiment(experiment, folder="", settings=Settings(), made_by=None):
         found, trained = evaluate_probes(model, dataset, probes, experiment.seed, *how, features)
     found["classifier_seconds"] += row.get("classifier_seconds", 0)
     experiment = replace(experiment, probes=(*learnt.pop("probes"), *probes))
+    trained["predictions"] = learnt.get("predictions", {}) | trained["predictions"]
     row = save_checkpoint(experiment, folder, made_by, row | found, learnt | trained)
     for path in _states(training):
         path.unlink()

@@ -36,7 +36,8 @@ def results(folder):
         path.name: torch.load(path, weights_only=True) for path in sorted((folder / "models" / "sample").glob("*.pt"))
     }
     states = {(name, key): value for name, file in saved.items() for key, value in file["state"].items()}
-    return table, states | {(name, "predictions"): file["predictions"] for name, file in saved.items()}
+    predictions = {(name, probe): x for name, file in saved.items() for probe, x in file["predictions"].items()}
+    return table, states | predictions
 
 
 @pytest.fixture(scope="module")

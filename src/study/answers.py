@@ -1,0 +1,82 @@
+"""Which test images every probe has right, kept beside the table of results, so that codes are compared image by image."""
+
+import numpy as np
+
+from src.evaluate import PROBES
+from src.study.checkpoints import load_checkpoint, results_path
+from src.study.experiment import Experiment
+from src.utils import atomic_path
+
+
+def answers_path(folder=""):
+    """Where the answers of a study are kept."""
+    return results_path(folder).with_name("answers.npz")
+
+
+def collect_answers(experiments, datasets, folder=""):
+    """Of experiments that have been run, whether each probe has each test image right: bool (M,) by (experiment, probe).
+
+    `datasets` are ImageDatasets by name. The experiments of the keys have no probes of their own.
+    """
+    answers = {}
+    for e in experiments:
+        predictions = load_checkpoint(e, folder)["predictions"]
+        for probe, predicted in predictions.items():
+            key = Experiment(e.dataset, e.autoencoder, e.latent_dim, e.seed, ()), probe
+            answers[key] = predicted.numpy() == datasets[e.dataset].y_test
+    return answers
+
+
+def save_answers(answers, folder=""):
+    """Keep answers as `reports/FOLDER/answers.npz`, a bit an image, all or nothing."""
+    packed = {}
+    for (e, probe), is_right in answers.items():
+        packed[f"{e.dataset} {e.autoencoder} {e.latent_dim} {e.seed} {probe} {len(is_right)}"] = np.packbits(is_right)
+    with atomic_path(answers_path(folder)) as path:
+        np.savez_compressed(path, **packed)
+
+
+def read_answers(folder=""):
+    """What `save_answers` has kept."""
+    answers = {}
+    with np.load(answers_path(folder), allow_pickle=False) as file:
+        for name in file:
+            dataset, autoencoder, size, seed, probe, count = name.split()
+            experiment = Experiment(dataset, autoencoder, int(size), int(seed), ())
+            answers[experiment, probe] = np.unpackbits(file[name], count=int(count)).astype(bool)
+    return answers
+
+
+def paired_difference(answers, dataset, latent_dim, first, second, probe="mlp", other_probe=None):
+    """How many points of accuracy a code is above another on the same test images, and the standard error of that.
+
+    `first` and `second` are autoencoders by name; `probe` reads both, unless `other_probe` reads the second. Each image counts
+    with the mean over seeds. Raises ValueError where one of the two was not run.
+    """
+    pair = ((first, probe), (second, other_probe or probe))
+    shares = [_share_of_seeds(answers, dataset, latent_dim, *code) for code in pair]
+    points = 100 * (shares[0] - shares[1])
+    return points.mean(), points.std(ddof=1) / np.sqrt(len(points))
+
+
+def best_probe(answers, dataset, latent_dim, autoencoder):
+    """The probe with the highest accuracy on a code, and that accuracy in per cent; ValueError where none was run."""
+    accuracies = {}
+    for probe in PROBES:
+        try:
+            accuracies[probe] = 100 * _share_of_seeds(answers, dataset, latent_dim, autoencoder, probe).mean()
+        except ValueError:
+            continue
+    if not accuracies:
+        raise ValueError(f"no probe was run on {dataset} {autoencoder} d={latent_dim}")
+    best = max(accuracies, key=accuracies.get)
+    return best, accuracies[best]
+
+
+def _share_of_seeds(answers, dataset, latent_dim, autoencoder, probe):
+    """Of each test image, in what share of seeds a probe has it right, float (M,)."""
+    wanted = dataset, autoencoder, latent_dim, probe
+    found = [x for (e, name), x in answers.items() if (e.dataset, e.autoencoder, e.latent_dim, name) == wanted]
+    if not found:
+        raise ValueError(f"the {probe} probe was not run on {dataset} {autoencoder} d={latent_dim}")
+    return np.mean(found, axis=0)

@@ -1,0 +1,58 @@
+"""Which test images every probe has right, and what that says of two codes."""
+
+import numpy as np
+import pytest
+from conftest import QUICK
+
+from src.study.answers import best_probe, collect_answers, paired_difference, read_answers, save_answers
+from src.study.experiment import Experiment, grid
+from src.study.sweep import run_sweep
+
+
+@pytest.fixture
+def answers():
+    """Two seeds of one code, one of another: 400 images."""
+    rng, found = np.random.default_rng(0), {}
+    base = rng.random(400)
+    for name, seed, rate in (("conv", 0, 0.6), ("conv", 1, 0.62), ("pca", 0, 0.5)):
+        found[Experiment("CIFAR10", name, 10, seed, ()), "mlp"] = base < rate
+    found[Experiment("CIFAR10", "conv", 10, 0, ()), "linear"] = base < 0.3
+    return found
+
+
+def test_the_answers_are_those_of_the_table(study, tiny):
+    experiments = grid(["CIFAR10"], ["pca", "random"], [3, 4])
+    rows = run_sweep(experiments, 1, settings=QUICK).set_index(["autoencoder", "latent_dim"])
+    save_answers(collect_answers(experiments, {"CIFAR10": tiny}))
+    found = read_answers()
+    assert len(found) == 4 * 3
+    for (e, probe), is_right in found.items():
+        assert is_right.shape == (100,) and is_right.mean() == pytest.approx(
+            rows.loc[(e.autoencoder, e.latent_dim), f"accuracy_{probe}"]
+        )
+
+
+def test_a_difference_is_paired_and_over_seeds(answers):
+    points, error = paired_difference(answers, "CIFAR10", 10, "conv", "pca")
+    first = [x for (e, probe), x in answers.items() if e.autoencoder == "conv" and probe == "mlp"]
+    second = answers[Experiment("CIFAR10", "pca", 10, 0, ()), "mlp"]
+    per_image = np.mean(first, axis=0) - second
+    assert points == pytest.approx(100 * per_image.mean())
+    assert error == pytest.approx(100 * per_image.std(ddof=1) / 20)
+    unpaired = 100 * np.sqrt(2 * 0.25 / 400)
+    assert error < unpaired / 1.5
+    assert paired_difference(answers, "CIFAR10", 10, "pca", "pca") == (0, 0)
+
+
+def test_the_best_probe_of_a_code(answers):
+    probe, accuracy = best_probe(answers, "CIFAR10", 10, "conv")
+    assert probe == "mlp" and 55 < accuracy < 67
+    points, _ = paired_difference(answers, "CIFAR10", 10, "conv", "pca", "linear", "mlp")
+    assert points < 0
+
+
+def test_what_was_not_run_is_named(answers):
+    with pytest.raises(ValueError, match="the knn probe was not run on CIFAR10 conv d=10"):
+        paired_difference(answers, "CIFAR10", 10, "conv", "pca", "knn")
+    with pytest.raises(ValueError, match="no probe was run on CIFAR100 conv d=10"):
+        best_probe(answers, "CIFAR100", 10, "conv")
