@@ -4,6 +4,7 @@ Rows, their figure and their tables, for the notebook `bytes`.
 """
 
 import io
+from itertools import product
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -16,6 +17,13 @@ from src.encode import decode_codes, encode_images
 from src.report.style import colour, label, line_style
 
 STEPS = (0.125, 0.25, 0.5, 1.0, 2.0)
+IMAGES = 2_000  # test images that codes and formats are measured on
+SMALLEST = {  # what makes the smallest files of a quality
+    "webp": {"method": 6},
+    "avif": {"speed": 0, "subsampling": "4:4:4"},
+    "jpeg": {"optimize": True, "subsampling": "4:2:0"},
+}
+KEY = ["dataset", "name", "latent_dim", "equal_steps"]
 QUALITIES = (0, 2, 5, 10, 20, 30, 40, 50, 60, 70, 80, 90)
 CONTAINER = {  # how many bytes of a file hold no part of the image
     "webp": lambda file: 30,  # those of RIFF, of the chunk and of the frame
@@ -24,35 +32,37 @@ CONTAINER = {  # how many bytes of a file hold no part of the image
 }
 
 
-def code_rates(autoencoder, dataset, name, classifier=None, steps=STEPS):
-    """Of a trained autoencoder with a decoder: a row a step of quantisation, and one without, on all test images in one stream.
+def code_rates(autoencoder, dataset, name, classifier=None, steps=STEPS, count=IMAGES):
+    """Of a trained autoencoder with a decoder: a row for each kind and size of step, and one without, on test images in one stream.
 
-    Columns: `dataset`, `name`, `latent_dim`, `step`, `bytes` an image, `mse`, `accuracy` of `classifier`, an MLP probe on the
+    Columns: `dataset`, `name`, `latent_dim`, `equal_steps` (see `fit_codec`), `step`, `bytes` an image, `mse`, `accuracy` of `classifier`, an MLP probe on the
     code, where it is given, `bits` per number. Without quantisation `step` is 0 and a number has 32 bits. Raises ValueError
     where a step is not a finite positive number, or too small for the codes.
     """
-    test, truth = dataset.split("test")
-    codec = fit_codec(autoencoder, dataset.split("train")[0][:FITTED_TO])
+    test, truth = (part[:count] for part in dataset.split("test"))
+    images = dataset.split("train")[0][:FITTED_TO]
+    codecs = {equal_steps: fit_codec(autoencoder, images, equal_steps) for equal_steps in (False, True)}
     z, rows = encode_images(autoencoder, test), []
-    for step in (0, *steps):
+    for equal_steps, step in [(False, 0), *product(codecs, steps)]:
+        codec = codecs[equal_steps]
         stream = pack_codes(z, codec, step) if step else z.tobytes()
         kept = codec.dequantise(*read_codes(stream, codec)) if step else z
-        row = {"dataset": dataset.name, "name": name, "latent_dim": z.shape[1]}
+        row = {"dataset": dataset.name, "name": name, "latent_dim": z.shape[1], "equal_steps": equal_steps}
         row |= {"step": step, "bytes": len(stream) / len(test), "mse": _error(decode_codes(autoencoder, kept), test)}
         row |= {"accuracy": evaluate_classifier(classifier, kept, truth)["accuracy"]} if classifier else {}
         rows.append(row | {"bits": 8 * row["bytes"] / z.shape[1]})
     return pd.DataFrame(rows)
 
 
-def format_rates(dataset, count=300, qualities=QUALITIES):
-    """The first `count` test images in the formats of the web that Pillow can write here, a row a format and quality.
+def format_rates(dataset, count=IMAGES, qualities=QUALITIES):
+    """The first `count` test images in the formats of the web that Pillow can write here, each as small as it can, a row a format and quality.
 
     Columns: `dataset`, `name`, `quality`, `bytes` an image, `payload`, those of them that are not the container's, and `mse`.
     """
     images, rows = dataset.split("test")[0][:count], []
     for name in [name for name in CONTAINER if features.check(name.replace("jpeg", "jpg"))]:
         for quality in qualities:
-            files = [_as_file(image, name, quality=quality) for image in images]
+            files = [_as_file(image, name, quality=quality, **SMALLEST[name]) for image in images]
             kept = np.stack([np.asarray(Image.open(io.BytesIO(file)).convert("RGB")) for file in files])
             row = {"dataset": dataset.name, "name": name, "quality": quality}
             row |= {"mse": _error(kept / np.float32(255), images), "bytes": np.mean([len(file) for file in files])}
@@ -76,13 +86,17 @@ def draw_rates(codes, formats, results):
     """Error, and below it accuracy of the MLP probe, against bytes an image, a column a data set.
 
     `codes` and `formats` are rows of `code_rates` and `format_rates`: a thin line a code and size, as its numbers are quantised more finely, and
-    the formats without their containers. `results` are those of the study, of which the variational AE's bound is drawn.
+    the formats without their containers; dashed are codes of features with equal steps. `results` are those of the study, of which the variational AE's bound is drawn.
     """
     datasets = codes.dataset.unique()
     figure, axes = plt.subplots(2, len(datasets), figsize=(4.6 * len(datasets), 7), squeeze=False, sharex=True)
     for (top, bottom), dataset in zip(axes.T, datasets, strict=True):
-        for (name, size), rows in codes[(codes.dataset == dataset) & (codes.step > 0)].groupby(["name", "latent_dim"]):
-            style = line_style(name, "CIFAR10") | {"lw": 1, "ms": 3}
+        quantised = codes[(codes.dataset == dataset) & (codes.step > 0)]
+        for (name, size, equal_steps), rows in quantised.groupby(["name", "latent_dim", "equal_steps"]):
+            if equal_steps and not name.startswith("features"):
+                continue  # which changes little where the image shows every number
+            style = line_style(name, "CIFAR10") | {"lw": 1, "ms": 3, "ls": "--" if equal_steps else "-"}
+            style["label"] = f"{label(name)}{', equal steps' if equal_steps else ''}"
             style |= {"label": None} if size != codes.latent_dim.max() else {}
             top.errorbar(rows.bytes, 1000 * rows.mse, **style)
             bottom.errorbar(rows.bytes, 100 * rows.accuracy, **style)
@@ -109,15 +123,16 @@ def draw_rates(codes, formats, results):
 def rate_table(codes, bits=(4, 3, 2)):
     """What is lost at a few bits per number: per cent of error gained, and points of accuracy lost, between the steps measured."""
     lines = {}
-    for (dataset, name, size), rows in codes.groupby(["dataset", "name", "latent_dim"], sort=False):
-        exact, rows = rows[rows.step == 0].iloc[0], rows[rows.step > 0].sort_values("bits")
-        lines[dataset, label(name), size] = {}
+    for (dataset, name, size, equal_steps), rows in codes[codes.step > 0].groupby(KEY, sort=False):
+        of_code = (codes.dataset == dataset) & (codes.name == name) & (codes.latent_dim == size)
+        exact, rows = codes[of_code & (codes.step == 0)].iloc[0], rows.sort_values("bits")
+        line = lines[dataset, label(name), size, "equal" if equal_steps else "by the image"] = {}
         for number in [number for number in bits if rows.bits.min() <= number <= rows.bits.max()]:
             mse, accuracy = (np.interp(number, rows.bits, rows[column]) for column in ("mse", "accuracy"))
             lost = f"{100 * (mse / exact.mse - 1):+.0f} %, {100 * (accuracy - exact.accuracy):+.1f}"
-            lines[dataset, label(name), size][f"{number} bits"] = lost
+            line[f"{number} bits"] = lost
     frame = pd.DataFrame.from_dict(lines, orient="index").fillna("")
-    return frame.rename_axis(index=["data set", "code", "d"])
+    return frame.rename_axis(index=["data set", "code", "d", "steps"])
 
 
 def format_table(formats):

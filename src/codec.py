@@ -65,9 +65,11 @@ class Codec:
         return (whole * (step / self.unit) + self.offset).astype(np.float32)
 
 
-def fit_codec(autoencoder, images):
+def fit_codec(autoencoder, images, equal_steps=False):
     """The Codec of a trained autoencoder with a decoder, fitted to uint8 training images (N, 32, 32, 3).
 
+    The step of each number follows from what the number does to the image: the fewest bytes for an error. With `equal_steps` it
+    is the same part of each number's standard deviation, which keeps more of what the image does not show, such as the class.
     A number that is constant on them, as of a dead unit, costs next to nothing; its unit is that of one with a spread of 1, so
     that another value of it can be coded as well.
     """
@@ -75,7 +77,12 @@ def fit_codec(autoencoder, images):
     mean, std = z.mean(0, dtype=np.float64), z.std(0, dtype=np.float64)
     is_constant = std <= CONSTANT * np.maximum(1, np.abs(mean))
     spread = np.where(is_constant, 1, std)
-    unit = np.maximum(_sensitivity(autoencoder, z[:200], 0.25 * spread), LEAST_STD / spread)
+    sensitivity = _sensitivity(autoencoder, z[:200], 0.25 * spread)
+    if equal_steps:
+        # a step adds as much error to an image as one of the other kind does, as a mean over the numbers
+        unit = np.sqrt(np.mean(np.square(sensitivity * spread))) / spread
+    else:
+        unit = np.maximum(sensitivity, LEAST_STD / spread)
     return Codec(autoencoder, unit, mean, np.where(is_constant, CONSTANT, std))
 
 

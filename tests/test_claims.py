@@ -20,7 +20,7 @@ from src.utils import ROOT
 
 RESULTS = read_results()
 MEANS = RESULTS.groupby(["dataset", "autoencoder", "latent_dim"]).mean(numeric_only=True)
-RATES = pd.read_csv(ROOT / "reports" / "rates.csv")
+RATES = pd.read_csv(ROOT / "reports" / "rates.csv").assign(equal_steps=False)
 FEW = pd.read_csv(ROOT / "reports" / "few_labels.csv").groupby(["dataset", "code", "per_class"]).accuracy.mean()
 CUDA = pd.read_csv(ROOT / "reports" / "cuda.csv").set_index(["dataset", "autoencoder", "latent_dim"])
 TRAINING = (

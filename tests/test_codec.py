@@ -154,3 +154,16 @@ else:
 def test_another_process_reads_the_same(tmp_path):
     for what in ("write", "read"):
         subprocess.run([sys.executable, "-c", SCRIPT, tmp_path / "stream", what], check=True, cwd=ROOT)
+
+
+def test_equal_steps_are_the_same_part_of_each_numbers_spread(tiny):
+    model = build_autoencoder("features_50", 6)
+    model.initialise(tiny.x_train)
+    by_image, equal = (fit_codec(model, tiny.x_train, equal_steps) for equal_steps in (False, True))
+    assert np.ptp(equal.unit * equal.std) == pytest.approx(0, abs=1e-9) and np.ptp(by_image.unit * by_image.std) > 0.01
+    z = encode_images(model, tiny.x_test)
+    errors = []
+    for codec in (by_image, equal):
+        whole, _ = read_codes(pack_codes(z, codec, 0.3), codec)
+        errors.append((codec.dequantise(whole, 0.3) - z).std(0) / z.std(0))
+    assert np.ptp(errors[1]) < np.ptp(errors[0])

@@ -202,10 +202,11 @@ def test_the_master_notebook_is_small_enough_to_be_read_where_people_look():
 
 def test_the_data_are_the_published_ones():
     htmls = [output.get("data", {}).get("text/html") for output in outputs(read("data_exploration"))]
-    overview, channels, duplicates = [re.findall(r"<t[hd]>(.*?)</t[hd]>", html) for html in htmls if html]
+    overview, channels, dimensions, duplicates = [re.findall(r"<t[hd]>(.*?)</t[hd]>", html) for html in htmls if html]
     assert overview.count("475 to 532") == overview.count("37 to 64") == 1  # images of a class, for validation
     rows = [list(map(float, channels[i + 1 : i + 5])) for i, cell in enumerate(channels) if cell in CHANNELS]
     assert len(rows) == 6 and np.allclose([row[:2] for row in rows], [row[2:] for row in rows], atol=5e-4)
+    assert dimensions[-7:-3] == ["CIFAR10", "28.1", "0.7", "1"] and dimensions[-2] == "23.7"  # the text says 28 and 24
     assert duplicates[-7:] == ["0", "0", "0", "CIFAR100", "26", "10", "17"]
 
 
