@@ -30,6 +30,7 @@ class Autoencoder(nn.Module):
     latent_dims = range(1, MAX_LATENT_DIM + 1)  # the sizes that its code can have
     stages = ("reconstruction",)  # how it is trained, in order: by its own loss, by "labels"; () where in closed form
     trained_with = "train"  # which of a study's settings
+    further_code = ()  # modules that its results depend on, beside those of its class
     one_training = False  # whether one training serves all sizes, which have the same weights
     has_decoder = True  # False where nothing has learnt to decode the code
     inverse_penalty = 1.0  # that suits a linear probe of the code (scikit-learn's C)

@@ -74,7 +74,7 @@ class ResidualNetwork(nn.Module):
 
     def __init__(self, outputs, width=32):
         super().__init__()
-        self.layers = nn.Sequential(
+        self.features = nn.Sequential(
             nn.PixelUnshuffle(2),  # (3, 32, 32) -> (12, 16, 16)
             *_convolution(12, width),
             *_convolution(width, 2 * width, stride=2),  # -> (2 width, 8, 8)
@@ -83,12 +83,11 @@ class ResidualNetwork(nn.Module):
             ResidualBlock(4 * width),
             nn.AdaptiveMaxPool2d(1),
             nn.Flatten(),
-            nn.Dropout(0.2),
-            nn.Linear(4 * width, outputs),
         )
+        self.head = nn.Sequential(nn.Dropout(0.2), nn.Linear(4 * width, outputs))
 
     def forward(self, images):
-        return self.layers(4 * (images - 0.5))
+        return self.head(self.features(4 * (images - 0.5)))
 
 
 class ResidualBlock(nn.Module):

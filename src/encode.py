@@ -42,8 +42,8 @@ def encode_views(model, images, count, seed=0, features=None):
     """Yield the latent codes of `count` views of uint8 images (N, 32, 32, 3), each float32 (N, latent_dim).
 
     The first view is the images as they are; all the others are shifted and mirrored at random. Networks that are trained
-    on codes take one view an epoch: the encoder is frozen, what varies is the image that it sees. `features` are those of every
-    view, float (N, SIZE), for a FeatureAutoencoder, where they are known.
+    on codes take one view an epoch: the encoder is frozen, what varies is the image that it sees. `features` are those of a
+    FeatureAutoencoder, where they are known: by kind a list of float (N, SIZE), one for each view.
     """
     generator = torch.Generator().manual_seed(whole_number(seed, "seed", 0, 2**32 - 1))
     for view in range(count):
@@ -54,8 +54,8 @@ def encode_views(model, images, count, seed=0, features=None):
                 if features is None:
                     z = model.encode(x)
                 else:
-                    known = torch.from_numpy(features[view][start : start + BATCH])
-                    z = model.encode_with(x, known.to(x.device))
+                    known = {kind: views[view][start : start + BATCH] for kind, views in features.items()}
+                    z = model.encode_with(x, {kind: torch.from_numpy(v).to(x.device) for kind, v in known.items()})
             codes.append(z.cpu().numpy())
         yield np.concatenate(codes)
 

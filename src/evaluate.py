@@ -201,7 +201,7 @@ def evaluate_probes(model, dataset, probes, seed=0, views=8, mlp=MLP, cnn=CNN, f
     The two networks see another view of every image each epoch, `views` of them in turn. Returns the columns of the table
     with `classifier_seconds`, and a dict with the test `predictions` of each probe, int16 (M,), and the `state` of the MLP, where
     it is among them. Test codes are those of `encode_images`, which users have.
-    `features` are the SharedFeatures of a FeatureAutoencoder, where they are known.
+    `features` are those of a FeatureAutoencoder, where they are known, as `encode_views` takes them.
     """
     probes = (probes,) if isinstance(probes, str) else tuple(probes)
     if unknown := [probe for probe in probes if probe not in PROBES]:
@@ -210,7 +210,7 @@ def evaluate_probes(model, dataset, probes, seed=0, views=8, mlp=MLP, cnn=CNN, f
     images, labels = dataset.split("train")
     held_out = [(encode_images(model, x), y) for x, y in (dataset.split("validation"), dataset.split("test"))]
     count = views if any(PROBES[probe].takes_views for probe in probes) else 1
-    codes, all_views = _views_of(model, images, count, seed, features and features.views)
+    codes, all_views = _views_of(model, images, count, seed, features)
     for name in probes:
         probe = PROBES[name]
         if probe.needs_decoder and not model.has_decoder:

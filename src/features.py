@@ -6,14 +6,18 @@ On why: Alberti et al. 2017, https://arxiv.org/abs/1703.04332 (a lower error of 
 Pihlgren, Sandin & Liwicki 2020, https://arxiv.org/abs/2001.03444 (a loss on features does).
 """
 
+import time
+
 import torch
 import torch.nn.functional as F
 from scipy.linalg import eigh
 from sklearn.cluster import MiniBatchKMeans
 from torch import nn
 
+from src import self_supervised
 from src.autoencoder import ConvAutoencoder, check_batch
 from src.encode import BATCH, random_view, to_batch
+from src.self_supervised import ViewNetwork, crop_view, train_network
 from src.utils import has_bfloat16, seeded
 
 PATCH, GRID = 6, 2  # pixels and quadrants a side
@@ -76,14 +80,25 @@ def patches_of(x, stride):
     return patches / (patches.square().mean(2, keepdim=True) + (10 / 255) ** 2).sqrt()
 
 
-class PatchFeatures(nn.Module):
-    """Images, float (N, 3, 32, 32) in [0, 1] -> `size` numbers of unit variance, float32 (N, size), by two dictionaries."""
+class Features(nn.Module):
+    """Images, float (N, 3, 32, 32) in [0, 1] -> SIZE numbers of unit variance, float32 (N, SIZE), learnt without a label.
 
-    def __init__(self, size):
+    They are the directions, among many responses to an image, in which images differ most and views of one image least.
+    `learn` leaves the time that it took, from whenever it was begun, in `seconds`.
+    """
+
+    def __init__(self, responses):
         super().__init__()
-        self.fine, self.coarse = PatchDictionary(stride=2), PatchDictionary(stride=1)
-        self.register_buffer("projection", torch.zeros(2 * CENTRES * GRID**2, size))
-        self.register_buffer("offset", torch.zeros(size))
+        self.register_buffer("projection", torch.zeros(responses, SIZE))
+        self.register_buffer("offset", torch.zeros(SIZE))
+
+    def responses(self, x):
+        """What directions are looked for in, float32 (N, many)."""
+        raise NotImplementedError
+
+    def view(self, x):
+        """Random views of a batch of images, which the features are to be the same for."""
+        raise NotImplementedError
 
     def forward(self, x):
         with torch.autocast(x.device.type, enabled=False):
@@ -92,35 +107,24 @@ class PatchFeatures(nn.Module):
     def is_learnt(self):
         return bool(self.projection.any())
 
-    def responses(self, x):
-        """The square roots of the responses of both dictionaries, the coarse one's to images of half the size."""
-        return torch.cat([self.fine(x), self.coarse(F.avg_pool2d(x, 2))], 1).sqrt()
-
     def responses_to(self, images, view=lambda x: x):
         """Yield the responses to views of uint8 images (N, 32, 32, 3), a batch at a time."""
         for start in range(0, len(images), BATCH):
             yield self.responses(view(to_batch(images[start : start + BATCH], "cpu")))
 
     @torch.no_grad()
-    def learn(self, images, seed):
-        """Learn everything from uint8 images (N, 32, 32, 3): first the dictionaries, then the projection of their responses.
+    def learn_projection(self, images):
+        """Take the directions in which images differ most and views of one image least, a linear discriminant without labels.
 
-        It takes the directions in which images differ most and views of one image least, a linear discriminant without labels:
-        generalised eigenvectors of the covariance of all views against that of the views of an image.
+        They are generalised eigenvectors of the covariance of all views against that of the views of an image.
         """
-        x = to_batch(images[:3_000], "cpu")
-        self.fine.learn(x, seed)
-        self.coarse.learn(F.avg_pool2d(x, 2), seed)
-        self._learn_projection(images)
-
-    def _learn_projection(self, images):
         responses = torch.cat([*self.responses_to(images)])
         mean, std = responses.mean(0), responses.std(0).clamp(min=1e-4)
         responses.sub_(mean).div_(std)
         components = torch.linalg.eigh(responses.T @ responses)[1][:, -COMPONENTS:]
         views = [responses @ components]
         for _ in range(VIEWS - 1):
-            views.append(torch.cat([(few - mean) / std @ components for few in self.responses_to(images, strong_view)]))
+            views.append(torch.cat([(few - mean) / std @ components for few in self.responses_to(images, self.view)]))
         centre = sum(views) / VIEWS
         within, total = (sum(x.T.cov() for x in parts) / VIEWS for parts in ([view - centre for view in views], views))
         within += SHRINKAGE * within.diagonal().mean() * torch.eye(len(within))
@@ -132,6 +136,57 @@ class PatchFeatures(nn.Module):
         self.offset.copy_(mean @ directions)
 
 
+class PatchFeatures(Features):
+    """Features of two dictionaries of patches."""
+
+    def __init__(self):
+        super().__init__(2 * CENTRES * GRID**2)
+        self.fine, self.coarse = PatchDictionary(stride=2), PatchDictionary(stride=1)
+
+    def responses(self, x):
+        """The square roots of the responses of both dictionaries, the coarse one's to images of half the size."""
+        return torch.cat([self.fine(x), self.coarse(F.avg_pool2d(x, 2))], 1).sqrt()
+
+    def view(self, x):
+        return strong_view(x)
+
+    @torch.no_grad()
+    def learn(self, images, seed, checkpoint=None):
+        """Learn from uint8 images (N, 32, 32, 3): first the dictionaries, then the projection of their responses."""
+        start = time.perf_counter()
+        x = to_batch(images[:3_000], "cpu")
+        self.fine.learn(x, seed)
+        self.coarse.learn(F.avg_pool2d(x, 2), seed)
+        self.learn_projection(images[:LEARNT_FROM])
+        self.seconds = time.perf_counter() - start
+
+
+class NetworkFeatures(Features):
+    """Features of a self-supervised network."""
+
+    def __init__(self):
+        super().__init__(self_supervised.NUMBERS)
+        self.network = ViewNetwork().requires_grad_(False)
+
+    def responses(self, x):
+        # the same for whoever asks; ONNX's runtime has no bfloat16 on a CPU
+        is_fast = has_bfloat16(x.device) and not torch.compiler.is_exporting()
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=is_fast):
+            return self.network(x).float()
+
+    def view(self, x):
+        return crop_view(x)
+
+    def learn(self, images, seed, checkpoint=None):
+        """Learn from uint8 images (N, 32, 32, 3): first the network, from where `checkpoint` left it, then the projection."""
+        network, history = train_network(images, checkpoint)
+        start = time.perf_counter()
+        self.network = network.cpu().requires_grad_(False)
+        self.learn_projection(images[:LEARNT_FROM])
+        # training that was interrupted has begun in another process
+        self.seconds = time.perf_counter() - start + sum(epoch["seconds"] for epoch in history)
+
+
 def strong_view(x):
     """A batch of images (N, 3, 32, 32), each shifted by up to 4 pixels, mirrored or not, with another contrast, brightness and tint."""
     x = random_view(x, shift=4)
@@ -140,43 +195,68 @@ def strong_view(x):
     return (((x - mean) * contrast + mean) * brightness * tint).clamp(0, 1)
 
 
-def learn_features(images, seed):
-    """PatchFeatures learnt from uint8 images (N, 32, 32, 3), of which the first LEARNT_FROM are taken."""
-    features = PatchFeatures(SIZE)
+KINDS = {"patch_features": PatchFeatures, "network_features": NetworkFeatures}
+
+
+def learn_features(kind, images, seed, checkpoint=None):
+    """Features of a kind, by its name in KINDS, learnt from uint8 images (N, 32, 32, 3).
+
+    With `checkpoint`, a path, the training of a network goes on from there when it was interrupted.
+    """
     with seeded(seed):
-        features.learn(images[:LEARNT_FROM], seed)
-    return features
+        features = KINDS[kind]()
+        features.learn(images, seed, checkpoint)
+    return features.eval()
 
 
 class FeatureAutoencoder(ConvAutoencoder):
     """A code whose numbers are features, all or a part; the rest is a convolutional autoencoder's, trained to complete them.
 
-    `share`, from 0 to 1, is the part of the numbers that are features.
-    The features are frozen; what is trained, to minimise the mean squared error, are the other numbers and the decoder of all.
-    The features of all sizes are the first of the same 100.
+    `share`, from 0 to 1, is the part of the numbers that are features, and `of_network` the part of those that are of a
+    self-supervised network; all others are of dictionaries of patches. The features are frozen; what is trained, to minimise the mean
+    squared error, are the other numbers and the decoder of all. The features of all sizes are the first of the same.
     """
 
     latent_dims = range(1, SIZE + 1)
     trained_with = "features"
+    further_code = ("src.self_supervised",)
 
-    def __init__(self, latent_dim, share=1.0, **network):
+    def __init__(self, latent_dim, share=1.0, of_network=0.0, **network):
         super().__init__(latent_dim, **network)
-        if not 0 <= share <= 1:
-            raise ValueError(f"share must be from 0 to 1, not {share!r}")
-        self.others = self.latent_dim - round(share * self.latent_dim)
+        for name, part in {"share": share, "of_network": of_network}.items():
+            if not 0 <= part <= 1:
+                raise ValueError(f"{name} must be from 0 to 1, not {part!r}")
+        features = round(share * self.latent_dim)
+        self.others = self.latent_dim - features
         self.features.requires_grad_(bool(self.others > 0))
-        self.patch_features = PatchFeatures(SIZE)
+        counts = {"network_features": round(of_network * features)}
+        counts["patch_features"] = features - counts["network_features"]
+        needed = {"patch_features": of_network < 1, "network_features": of_network > 0}  # at every size
+        self.counts = {kind: counts[kind] for kind in KINDS if needed[kind]}
+        for kind in self.counts:
+            setattr(self, kind, KINDS[kind]())
+
+    def extra_repr(self):
+        return f"counts={self.counts}, others={self.others}"
+
+    def train(self, mode=True):
+        """Training mode, but for the features, which are frozen."""
+        super().train(mode)
+        for kind in self.counts:
+            self.get_submodule(kind).eval()
+        return self
 
     def encoder(self, x):
-        return self._join(x, self.patch_features(x))
+        return self._join(x, {kind: self.get_submodule(kind)(x) for kind in self.counts})
 
     def encode_with(self, x, features):
-        """`encode(x)` where the features of all images of the batch are known, float (N, SIZE)."""
+        """`encode(x)` where the features of all images of the batch are known, float (N, SIZE) by kind."""
         return self._join(check_batch(x, self.training), features).float()
 
     def _join(self, x, features):
-        features = features[:, : self.latent_dim - self.others]
-        return torch.cat([super().encoder(x)[:, : self.others], features], 1) if self.others else features
+        parts = [super().encoder(x)[:, : self.others]] if self.others else []
+        parts += [features[kind][:, :count] for kind, count in self.counts.items()]
+        return torch.cat(parts, 1)
 
     @torch.no_grad()
     def initialise(self, images):
@@ -184,8 +264,10 @@ class FeatureAutoencoder(ConvAutoencoder):
 
         The features are learnt from `images`, unless the model was given some that are.
         """
-        if not self.patch_features.is_learnt():
-            self.patch_features = learn_features(images, torch.initial_seed() % 2**32)
+        for kind in self.counts:
+            if not self.get_submodule(kind).is_learnt():
+                with torch.enable_grad():
+                    setattr(self, kind, learn_features(kind, images, torch.initial_seed() % 2**32))
         super().initialise(images)
         self.eval()
         x = to_batch(images[:10_000], "cpu")

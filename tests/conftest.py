@@ -1,5 +1,6 @@
 import os
 import shutil
+from dataclasses import replace
 
 # kernels and workers, too: threads that wait for each other on a busy machine take many times as long
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -11,7 +12,7 @@ import pytest
 import torch
 from threadpoolctl import threadpool_limits
 
-from src import features
+from src import features, self_supervised
 from src.data_loader import CLASSES, SUPERCLASS_OF, SUPERCLASSES, ImageDataset, load_dataset
 from src.download import ARRAYS
 from src.study import checkpoints, sweep
@@ -119,10 +120,12 @@ def results():
 
 @pytest.fixture(autouse=True)
 def few_features(request, monkeypatch):
-    """Small dictionaries, which are learnt in no time."""
+    """Small dictionaries and a small network, which are learnt in no time."""
     if not request.node.get_closest_marker("pretrained"):
         for name, value in {"CENTRES": 20, "COMPONENTS": 100, "LEARNT_FROM": 200}.items():
             monkeypatch.setattr(features, name, value)
+        for name, value in {"WIDTH": 32, "NUMBERS": 128, "CONFIG": replace(ONCE, kernel_rate=0.05)}.items():
+            monkeypatch.setattr(self_supervised, name, value)
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -12,6 +12,7 @@ from src.train import train_autoencoder
 from src.utils import seeded
 
 NAMES = ("features", "features_90", "features_70", "features_50")
+WITH_NETWORK = ("network", "both", "both_50")
 
 
 def start(name, latent_dim, images, seed=0):
@@ -43,12 +44,12 @@ def test_the_code_is_the_same_image_by_image_and_from_features_that_are_known(ti
     one_by_one = [encode_images(model, images[i : i + 1]) for i in range(5)]
     assert np.allclose(np.concatenate(one_by_one), z[:5], atol=1e-4)
     (known,) = encode_views(start("features", 100, tiny.x_train), images, 1)
-    (with_known,) = encode_views(model, images, 1, features=[known])
+    (with_known,) = encode_views(model, images, 1, features={"patch_features": [known]})
     assert np.array_equal(with_known, next(encode_views(model, images, 1)))
 
 
 def test_features_that_a_model_was_given_are_kept(tiny):
-    given = learn_features(tiny.x_train[:100], seed=3)
+    given = learn_features("patch_features", tiny.x_train[:100], seed=3)
     model = build_autoencoder("features", 5)
     model.patch_features.load_state_dict(given.state_dict())
     train_autoencoder(model, tiny, ONCE, progress=False)
@@ -94,3 +95,36 @@ def test_a_strong_view_is_an_image(tiny):
 def test_a_size_that_the_code_has_not_is_refused(name, latent_dim):
     with pytest.raises(ValueError, match="FeatureAutoencoder: latent_dim must be a whole number from 1 to 100"):
         build_autoencoder(name, latent_dim)
+
+
+@pytest.mark.parametrize("name", WITH_NETWORK)
+def test_a_code_has_pixels_then_patches_then_numbers_of_the_network(name, tiny):
+    pixels, patches, of_network = {"network": (0, 0, 10), "both": (0, 5, 5), "both_50": (5, 3, 2)}[name]
+    model = start(name, 10, tiny.x_train)
+    z = encode_images(model, tiny.x_test)
+    assert model.others == pixels and z.shape == (100, 10)
+    alone = {kind: encode_images(start(kind, 10, tiny.x_train), tiny.x_test) for kind in ("features", "network")}
+    assert np.array_equal(z[:, pixels : pixels + patches], alone["features"][:, :patches])
+    assert np.allclose(z[:, pixels + patches :], alone["network"][:, :of_network], atol=1e-5)
+
+
+@pytest.mark.parametrize("name", WITH_NETWORK)
+def test_training_leaves_the_network_as_it_was(name, tiny):
+    before, model = start(name, 10, tiny.split("train")[0]), build_autoencoder(name, 10)
+    train_autoencoder(model, tiny, ONCE, progress=False)
+    assert same_weights(model.network_features, before.network_features)
+
+
+def test_known_features_of_both_kinds_make_the_same_code(tiny):
+    model = start("both_50", 10, tiny.x_train)
+    kinds = {"patch_features": "features", "network_features": "network"}
+    known = {kind: list(encode_views(start(name, 100, tiny.x_train), tiny.x_train, 2)) for kind, name in kinds.items()}
+    with_known = list(encode_views(model, tiny.x_train, 2, features=known))
+    for z, expected in zip(with_known, encode_views(model, tiny.x_train, 2), strict=True):
+        assert np.allclose(z, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("part", [-0.1, 1.1])
+def test_parts_that_are_none_are_refused(part):
+    with pytest.raises(ValueError, match="of_network must be from 0 to 1"):
+        build_autoencoder("network", 10, of_network=part)

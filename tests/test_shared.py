@@ -19,7 +19,7 @@ CODES = grid(["CIFAR10"], ["features", "features_50"], [4, 6], probes=["linear",
 def learnt(monkeypatch):
     """The seeds with which features are learnt, in order."""
     seeds, learn = [], shared.learn_features
-    monkeypatch.setattr(shared, "learn_features", lambda images, seed: seeds.append(seed) or learn(images, seed))
+    monkeypatch.setattr(shared, "learn_features", lambda kind, images, seed, *how: seeds.append(seed) or learn(kind, images, seed, *how))
     return seeds
 
 
@@ -35,10 +35,11 @@ def test_all_sizes_and_shares_have_features_that_were_learnt_once(study, learnt)
     assert learnt == [0, 1]
 
 
-def test_a_row_is_the_same_from_shared_and_from_own_features(study, monkeypatch):
-    (experiment,) = grid(["CIFAR10"], ["features_50"], [6])
+@pytest.mark.parametrize("name", ["features_50", "both_50"])
+def test_a_row_is_the_same_from_shared_and_from_own_features(study, monkeypatch, name):
+    (experiment,) = grid(["CIFAR10"], [name], [6])
     rows = [run_experiment(experiment, settings=QUICK)]
-    monkeypatch.setattr(sweep, "are_shared_by", lambda model_class: False)
+    monkeypatch.setattr(sweep, "kinds_of", lambda autoencoder, latent_dim: ())
     rows.append(run_experiment(experiment, "own", QUICK))
     for row in rows:
         for column in TIMES:
@@ -47,8 +48,8 @@ def test_a_row_is_the_same_from_shared_and_from_own_features(study, monkeypatch)
 
 
 def test_the_time_of_training_has_that_of_the_features_whatever_was_there_before(study, monkeypatch, tiny):
-    load_shared(tiny, 0, QUICK.views)
-    path = models_folder() / "CIFAR10_shared_features_seed0.pt"
+    load_shared(tiny, "patch_features", 0, QUICK.views)
+    path = models_folder() / "CIFAR10_shared_patch_features_seed0.pt"
     kept = torch.load(path)
     torch.save(kept | {"seconds": 1000.0}, path)
     rows = [run_experiment(e, settings=QUICK) for e in CODES[:2]]
@@ -58,8 +59,8 @@ def test_the_time_of_training_has_that_of_the_features_whatever_was_there_before
 @pytest.mark.filterwarnings("ignore:.*damaged")
 @pytest.mark.parametrize("change", ["data", "constant", "damage", "views"])
 def test_what_was_made_by_another_is_not_taken(study, learnt, monkeypatch, tiny, change):
-    before = load_shared(tiny, 0, 2)
-    path = models_folder() / "CIFAR10_shared_features_seed0.pt"
+    before = load_shared(tiny, "patch_features", 0, 2)
+    path = models_folder() / "CIFAR10_shared_patch_features_seed0.pt"
     dataset, views = tiny, 2
     if change == "data":
         dataset = type(tiny)("CIFAR10", 255 - tiny.x_train, tiny.y_train, tiny.x_test, tiny.y_test, tiny.classes)
@@ -69,7 +70,7 @@ def test_what_was_made_by_another_is_not_taken(study, learnt, monkeypatch, tiny,
         path.write_bytes(path.read_bytes()[:-50])
     if change == "views":
         views = 3
-    after = load_shared(dataset, 0, views)
+    after = load_shared(dataset, "patch_features", 0, views)
     assert learnt == ([0] if change == "views" else [0, 0]) and len(after.views) == views
     assert np.array_equal(after.views[0], before.views[0]) == (change in ("damage", "views"))
 

@@ -10,7 +10,7 @@ import pytest
 from src.utils import ROOT
 
 LAYERS = (
-    "utils source download data_loader autoencoder encode train classifier objectives features baseline evaluate images export codec pretrained "
+    "utils source download data_loader autoencoder encode train classifier objectives self_supervised features baseline evaluate images export codec pretrained "
     "study.experiment study.checkpoints study.answers study.shared study.sweep study.few_labels transformer "
     "report.style report.tables report.reconstruction report.classification"
 ).split()
@@ -53,7 +53,7 @@ def test_no_import_runs_upward(path):
 
 def test_files_and_functions_are_small():
     files = list((ROOT / "src").rglob("*.py"))
-    assert len(files) <= 30
+    assert len(files) <= 31
     lengths = sorted(length for path in MODULES for _, length in functions(path))
     assert lengths[len(lengths) // 2] <= 10
     assert [(path.name, *f) for path in MODULES for f in functions(path) if f[1] > 40] == []

@@ -68,7 +68,7 @@ def origin(experiment, dataset, settings):
     return {
         "settings": made_with,
         "data": dataset.fingerprint,
-        "code": code_of_modules(*PART_OF_ALL_RESULTS),
+        "code": code_of_modules(*PART_OF_ALL_RESULTS, *model_class(name).further_code),
         "model": code_of_class(model_class(name)),
         **computed_with(),
     }

@@ -1,22 +1,24 @@
 """What codes of features of all sizes share: the features, and the features of all views, learnt once a data set and seed."""
 
-import time
 from typing import NamedTuple
 
 import numpy as np
 import torch
 
+from src.autoencoder import build_autoencoder
 from src.encode import encode_views
 from src.features import SIZE, FeatureAutoencoder, learn_features
 from src.source import code_of_modules
 from src.study.checkpoints import computed_with, models_folder
-from src.utils import get_device, load_safely, one_thread, save_atomically
+from src.utils import fingerprint, get_device, load_safely, one_thread, save_atomically
+
+CODE = ("src.features", "src.self_supervised", "src.encode", "src.train")
 
 
 class SharedFeatures(NamedTuple):
-    """The `state` of learnt PatchFeatures, the `seconds` that learning took, and the features of every view of the training images.
+    """The `state` of learnt Features, the `seconds` that learning took, and the features of every view of the training images.
 
-    `views` are in the order of `encode_views`, each float32 (N, SIZE).
+    `views` are those of `encode_views`, each float32 (N, SIZE).
     """
 
     state: dict
@@ -24,21 +26,25 @@ class SharedFeatures(NamedTuple):
     views: list
 
 
-def are_shared_by(model_class):
-    """Whether models of a class have features that other sizes have, too."""
-    return issubclass(model_class, FeatureAutoencoder)
+def kinds_of(autoencoder, latent_dim):
+    """The kinds of features that an autoencoder, by its name, shares with its other sizes, and with other autoencoders."""
+    model = build_autoencoder(autoencoder, latent_dim)
+    return tuple(model.counts) if isinstance(model, FeatureAutoencoder) else ()
 
 
-def load_shared(dataset, seed, views, folder=""):
-    """The SharedFeatures of an ImageDataset, from the study's folder where they are there, else learnt and kept there."""
-    path = models_folder(folder) / f"{dataset.name}_shared_features_seed{seed}.pt"
-    made_by = {"data": dataset.fingerprint, "code": code_of_modules("src.features", "src.encode")} | computed_with()
+def load_shared(dataset, kind, seed, views, folder=""):
+    """The SharedFeatures of an ImageDataset, of a kind in KINDS, from the study's folder where they are there, else learnt and kept there."""
+    path = models_folder(folder) / f"{dataset.name}_shared_{kind}_seed{seed}.pt"
+    made_by = {"data": dataset.fingerprint, "code": code_of_modules(*CODE)} | computed_with()
+    key = fingerprint(np.frombuffer(repr(made_by).encode(), np.uint8))
+    training = path.parent / "in_training" / f"{path.stem}_{key}.pt"
     with one_thread():
-        learnt = _load_or_make(path, made_by, lambda: _learn(dataset, seed))
+        learnt = _load_or_make(path, made_by, lambda: _learn(dataset, kind, seed, training))
+        training.unlink(missing_ok=True)
         made_by["views"] = views
         path = path.with_name(f"{path.stem}_views.pt")
-        found = _load_or_make(path, made_by, lambda: _encode(learnt["state"], dataset, seed, views))
-    return SharedFeatures(learnt["state"], learnt["seconds"], list(found["features"].numpy()))
+        found = _load_or_make(path, made_by, lambda: _encode(learnt["features"], dataset, kind, seed, views))
+    return SharedFeatures(learnt["features"], learnt["seconds"], list(found["views"].numpy()))
 
 
 def _load_or_make(path, made_by, make):
@@ -50,15 +56,14 @@ def _load_or_make(path, made_by, make):
     return found
 
 
-def _learn(dataset, seed):
-    start = time.perf_counter()
-    features = learn_features(dataset.split("train")[0], seed)
-    return {"state": features.state_dict(), "seconds": time.perf_counter() - start}
+def _learn(dataset, kind, seed, training):
+    features = learn_features(kind, dataset.split("train")[0], seed, training)
+    return {"features": features.state_dict(), "seconds": features.seconds}
 
 
-def _encode(state, dataset, seed, views):
-    model = FeatureAutoencoder(SIZE)  # whose code are all features
-    model.patch_features.load_state_dict(state)
+def _encode(state, dataset, kind, seed, views):
+    model = FeatureAutoencoder(SIZE, of_network=float(kind == "network_features"))  # whose code are all features
+    model.get_submodule(kind).load_state_dict(state)
     model.to(get_device())
-    features = list(encode_views(model, dataset.split("train")[0], views, seed))
-    return {"features": torch.from_numpy(np.stack(features))}
+    found = list(encode_views(model, dataset.split("train")[0], views, seed))
+    return {"views": torch.from_numpy(np.stack(found))}

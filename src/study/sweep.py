@@ -32,7 +32,7 @@ from src.study.checkpoints import (
     write_rows,
 )
 from src.study.experiment import Settings, merge
-from src.study.shared import are_shared_by, load_shared
+from src.study.shared import kinds_of, load_shared
 from src.train import train_autoencoder
 from src.utils import WriteError, get_device, load_safely, one_thread
 
@@ -144,16 +144,16 @@ def _run_all(experiments, n_jobs, folder, settings):
 
 def _learn_shared(experiments, n_jobs, folder, settings):
     """Learn what sizes share before they are run side by side, once for each data set and seed."""
-    pairs = {(e.dataset, e.seed) for e in experiments if are_shared_by(model_class(e.autoencoder))}
-    jobs = [joblib.delayed(_learn_features)(*pair, settings.views, folder) for pair in sorted(pairs)]
+    shared = {(kind, e.dataset, e.seed) for e in experiments for kind in kinds_of(e.autoencoder, e.latent_dim)}
+    jobs = [joblib.delayed(_learn_features)(*what, settings.views, folder) for what in sorted(shared)]
     largest = {_largest(e): made_by for e, made_by in experiments.items() if model_class(e.autoencoder).one_training}
     jobs += [joblib.delayed(_run_or_report)((e, MODELS[e.autoencoder], largest[e]), folder, settings) for e in largest]
     joblib.Parallel(n_jobs)(jobs)  # each experiment that needs what failed will say what went wrong
 
 
-def _learn_features(name, seed, views, folder):
+def _learn_features(kind, name, seed, views, folder):
     try:
-        load_shared(_load(name, folder), seed, views, folder)
+        load_shared(_load(name, folder), kind, seed, views, folder)
     except Exception:  # as above
         return
 
@@ -186,8 +186,8 @@ def run_experiment(experiment, folder="", settings=Settings(), made_by=None):
     for path in _states(training):
         if load_safely(path) is None:
             path.unlink()  # damaged; training starts anew
-    has_features = are_shared_by(model_class(experiment.autoencoder))
-    features = load_shared(dataset, experiment.seed, settings.views, folder) if has_features else None
+    kinds = kinds_of(experiment.autoencoder, experiment.latent_dim)
+    features = {kind: load_shared(dataset, kind, experiment.seed, settings.views, folder) for kind in kinds}
     with one_thread():
         if what_is_missing(experiment, folder, made_by) == "more probes":
             model, row, learnt = _load_learnt(experiment, folder)
@@ -195,7 +195,8 @@ def run_experiment(experiment, folder="", settings=Settings(), made_by=None):
             model, row, learnt = _learn(experiment, dataset, settings, training, features, folder, made_by)
         probes = [probe for probe in experiment.probes if probe not in learnt["probes"]]
         how = settings.views, settings.mlp, settings.cnn
-        found, trained = evaluate_probes(model, dataset, probes, experiment.seed, *how, features)
+        known = {kind: shared.views for kind, shared in features.items()}
+        found, trained = evaluate_probes(model, dataset, probes, experiment.seed, *how, known or None)
     found["classifier_seconds"] += row.get("classifier_seconds", 0)
     experiment = replace(experiment, probes=(*learnt.pop("probes"), *probes))
     trained["predictions"] = learnt.get("predictions", {}) | trained["predictions"]
@@ -243,13 +244,13 @@ def _learn(experiment, dataset, settings, training, features, folder, made_by):
 def _train(model, experiment, dataset, settings, training, features):
     """Train the model of an experiment; returns the history and the seconds of the whole training."""
     start = time.perf_counter()
-    if features:
-        model.patch_features.load_state_dict(features.state)
+    for kind, shared in features.items():
+        model.get_submodule(kind).load_state_dict(shared.state)
     config = getattr(settings, model.trained_with)
     history = train_autoencoder(model, dataset, config, experiment.seed, progress=False, checkpoint=training)
     # training that was interrupted has begun in another process
     seconds = max(time.perf_counter() - start, sum(epoch["seconds"] for epoch in history))
-    return history, seconds + (features.seconds if features else 0)
+    return history, seconds + sum(shared.seconds for shared in features.values())
 
 
 def _take_weights(model, experiment, folder, made_by):
