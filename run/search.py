@@ -92,10 +92,10 @@ class Code(NamedTuple):
     validation: np.ndarray
 
 
-def codes_of(dataset, sizes=SIZES):
-    """Every code that is compared."""
+def codes_of(dataset, sizes=SIZES, names=CODES):
+    """The codes of autoencoders by name, at each size, and the pixels."""
     parts = [dataset.split(part)[0] for part in ("train", "validation")]
-    for name, size in [*product(CODES, sizes), ("pixels", 3072)]:
+    for name, size in [*product(names, sizes), ("pixels", 3072)]:
         model = trained(dataset.name, name, size)
         yield Code(name, size, model, *(encode_images(model, images) for images in parts))
 
@@ -196,7 +196,8 @@ def search_scratch_on(dataset, count):
 
 def search_few_labels(dataset):
     """The probe of every code on few labels, for each number of labelled images of a class."""
-    for code, count in product(codes_of(dataset, SIZES[-1:]), counts_of(dataset)):
+    without_labels = [name for name in CODES if name != "supervised"]
+    for code, count in product(codes_of(dataset, SIZES[-1:], without_labels), counts_of(dataset)):
         search_few_labels_on(dataset, code, count)
 
 
