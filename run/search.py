@@ -33,7 +33,7 @@ from src.evaluate import measure_reconstruction
 from src.features import strong_view
 from src.study.checkpoints import load_autoencoder
 from src.study.experiment import PRESETS, grid
-from src.study.few_labels import FROM_SCRATCH, choose, predict_network, train_network
+from src.study.few_labels import FROM_SCRATCH, choose, predict_network, train_from_scratch
 from src.study.sweep import run_sweep
 from src.train import TrainConfig, train_autoencoder
 from src.utils import REPORTS_DIR, atomic_path, one_thread, seeded
@@ -187,7 +187,7 @@ def search_scratch_on(dataset, count):
     def network(views, steps, kernel_rate):
         config = replace(FROM_SCRATCH, kernel_rate=kernel_rate)
         with seeded(0):
-            model = train_network(images[chosen], labels[chosen], steps, config, VIEWS[views])
+            model = train_from_scratch(images[chosen], labels[chosen], steps, config, VIEWS[views])
         return {"val_accuracy": (predict_network(model, validation) == truth).mean()}
 
     options = {"views": tuple(VIEWS), "steps": (600, 1800, 3600), "kernel_rate": (0.1, 0.03)}
@@ -216,6 +216,20 @@ def search_few_labels_on(dataset, code, count):
         search(key, {"kind": (kind,), "penalty": penalties, "whitened": (True, False)}, probe)
 
 
+def search_supervised(dataset):
+    """The encoder that is trained with labels, by the accuracy of a linear softmax classifier on its code."""
+    (images, labels), (validation, truth) = dataset.split("train"), dataset.split("validation")
+
+    def supervised(epochs, kernel_rate):
+        model = build_autoencoder("supervised", SIZES[-1])
+        train_autoencoder(model, dataset, replace(SETTINGS.supervised, epochs=epochs, kernel_rate=kernel_rate))
+        logistic = LogisticRegression(tol=1e-3).fit(encode_images(model, images), labels)
+        return {"val_accuracy": logistic.score(encode_images(model, validation), truth)}
+
+    key = key_of(dataset, "supervised encoder") | {"latent_dim": SIZES[-1], "autoencoder": "itself"}
+    search(key, {"epochs": (8, 16), "kernel_rate": (0.1, 0.05)}, supervised)
+
+
 def search_random_start(dataset):
     """The rates of the convolutional autoencoder from its start at PCA and from a random one, quick network, two epochs."""
     for name, size in product(("conv", "random_start"), SIZES):
@@ -240,6 +254,7 @@ SEARCHES = {
     "scratch": search_scratch,
     "few_labels": search_few_labels,
     "random_start": search_random_start,
+    "supervised": search_supervised,
 }
 
 if __name__ == "__main__":

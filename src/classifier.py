@@ -16,13 +16,12 @@ from sklearn.preprocessing import Normalizer, StandardScaler
 from torch import nn
 
 from src.encode import device_of
-from src.train import TrainConfig, fit
+from src.train import LABEL_SMOOTHING, TrainConfig, fit
 from src.utils import check_labels, check_latents, get_device, seeded, whole_number
 
 # What was tried before these were chosen is in reports/search.csv
 MLP = TrainConfig(epochs=14, batch_size=512, learning_rate=3e-2, linear_rate=1.0, weight_decay=0.02)
 CNN = TrainConfig(epochs=6, batch_size=128, kernel_rate=0.1, learning_rate=1e-2, linear_rate=1.0, weight_decay=0.05)
-LABEL_SMOOTHING = 0.1
 NEIGHBOURS = 40
 
 
@@ -66,15 +65,15 @@ class DecoderClassifier(nn.Module):
         return self.network(images)
 
 
-class ResidualNetwork(nn.Module):
-    """A small residual network (He et al. 2016, https://arxiv.org/abs/1512.03385).
+class ResidualBackbone(nn.Module):
+    """A small residual network (He et al. 2016, https://arxiv.org/abs/1512.03385) up to its pooling.
 
-    Takes images, float (N, 3, 32, 32) in [0, 1]; gives float32 (N, outputs).
+    Takes images, float (N, 3, 32, 32) in [0, 1]; gives float (N, 4 width).
     """
 
-    def __init__(self, outputs, width=32):
+    def __init__(self, width):
         super().__init__()
-        self.features = nn.Sequential(
+        self.layers = nn.Sequential(
             nn.PixelUnshuffle(2),  # (3, 32, 32) -> (12, 16, 16)
             *_convolution(12, width),
             *_convolution(width, 2 * width, stride=2),  # -> (2 width, 8, 8)
@@ -84,10 +83,21 @@ class ResidualNetwork(nn.Module):
             nn.AdaptiveMaxPool2d(1),
             nn.Flatten(),
         )
+
+    def forward(self, images):
+        return self.layers(4 * (images - 0.5))
+
+
+class ResidualNetwork(nn.Module):
+    """The backbone with a linear layer: images, float (N, 3, 32, 32) in [0, 1] -> float (N, outputs)."""
+
+    def __init__(self, outputs, width=32):
+        super().__init__()
+        self.backbone = ResidualBackbone(width)
         self.head = nn.Sequential(nn.Dropout(0.2), nn.Linear(4 * width, outputs))
 
     def forward(self, images):
-        return self.head(self.features(4 * (images - 0.5)))
+        return self.head(self.backbone(images))
 
 
 class ResidualBlock(nn.Module):

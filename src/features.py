@@ -1,4 +1,4 @@
-"""Autoencoders that keep the class without a label: a part of their code are responses to dictionaries of image patches.
+"""Autoencoders that keep the class without a label: a part of their code are features of patches, of a self-supervised network, or of both.
 
 The dictionaries are learnt by k-means (Coates, Lee & Ng 2011, https://proceedings.mlr.press/v15/coates11a.html; Coates & Ng 2012,
 https://doi.org/10.1007/978-3-642-35289-8_30); their responses are projected on what views of the same image agree on.
@@ -16,8 +16,9 @@ from torch import nn
 
 from src import self_supervised
 from src.autoencoder import ConvAutoencoder, check_batch
+from src.classifier import ResidualBackbone
 from src.encode import BATCH, random_view, to_batch
-from src.self_supervised import ViewNetwork, crop_view, train_network
+from src.self_supervised import crop_view, train_view_network
 from src.utils import has_bfloat16, seeded
 
 PATCH, GRID = 6, 2  # pixels and quadrants a side
@@ -84,13 +85,17 @@ class Features(nn.Module):
     """Images, float (N, 3, 32, 32) in [0, 1] -> SIZE numbers of unit variance, float32 (N, SIZE), learnt without a label.
 
     They are the directions, among many responses to an image, in which images differ most and views of one image least.
-    `learn` leaves the time that it took, from whenever it was begun, in `seconds`.
+    `learn` leaves the time that it took, interrupted training included, in `seconds`.
     """
 
     def __init__(self, responses):
         super().__init__()
         self.register_buffer("projection", torch.zeros(responses, SIZE))
         self.register_buffer("offset", torch.zeros(SIZE))
+
+    def learn(self, images, seed, checkpoint=None):
+        """Learn from uint8 images (N, 32, 32, 3); what takes long goes on from where `checkpoint`, a path, left it."""
+        raise NotImplementedError
 
     def responses(self, x):
         """What directions are looked for in, float32 (N, many)."""
@@ -126,14 +131,20 @@ class Features(nn.Module):
         for _ in range(VIEWS - 1):
             views.append(torch.cat([(few - mean) / std @ components for few in self.responses_to(images, self.view)]))
         centre = sum(views) / VIEWS
-        within, total = (sum(x.T.cov() for x in parts) / VIEWS for parts in ([view - centre for view in views], views))
+        total = _mean_covariance(views)
+        within = _mean_covariance([view - centre for view in views])
         within += SHRINKAGE * within.diagonal().mean() * torch.eye(len(within))
         ends = [len(total) - SIZE, len(total) - 1]
         vectors = eigh(total.double().numpy(), within.double().numpy(), subset_by_index=ends)[1]
         directions = components @ torch.from_numpy(vectors[:, ::-1].copy()).float()
+        # of unit variance, and for responses as they are, not standardised
         directions /= (responses @ directions).std(0).clamp(min=1e-6) * std[:, None]
         self.projection.copy_(directions)
         self.offset.copy_(mean @ directions)
+
+
+def _mean_covariance(views):
+    return sum(view.T.cov() for view in views) / VIEWS
 
 
 class PatchFeatures(Features):
@@ -165,23 +176,23 @@ class NetworkFeatures(Features):
     """Features of a self-supervised network."""
 
     def __init__(self):
-        super().__init__(self_supervised.NUMBERS)
-        self.network = ViewNetwork().requires_grad_(False)
+        super().__init__(4 * self_supervised.WIDTH)
+        self.backbone = ResidualBackbone(self_supervised.WIDTH).requires_grad_(False)
 
     def responses(self, x):
         # the same for whoever asks; ONNX's runtime has no bfloat16 on a CPU
         is_fast = has_bfloat16(x.device) and not torch.compiler.is_exporting()
         with torch.autocast(x.device.type, torch.bfloat16, enabled=is_fast):
-            return self.network(x).float()
+            return self.backbone(x).float()
 
     def view(self, x):
         return crop_view(x)
 
     def learn(self, images, seed, checkpoint=None):
         """Learn from uint8 images (N, 32, 32, 3): first the network, from where `checkpoint` left it, then the projection."""
-        network, history = train_network(images, checkpoint)
+        network, history = train_view_network(images, checkpoint)
         start = time.perf_counter()
-        self.network = network.cpu().requires_grad_(False)
+        self.backbone = network.backbone.cpu().requires_grad_(False)
         self.learn_projection(images[:LEARNT_FROM])
         # training that was interrupted has begun in another process
         self.seconds = time.perf_counter() - start + sum(epoch["seconds"] for epoch in history)
@@ -219,25 +230,26 @@ class FeatureAutoencoder(ConvAutoencoder):
 
     latent_dims = range(1, SIZE + 1)
     trained_with = "features"
-    further_code = ("src.self_supervised",)
+    further_code = ("src.self_supervised", "src.study.shared")
 
     def __init__(self, latent_dim, share=1.0, of_network=0.0, **network):
         super().__init__(latent_dim, **network)
         for name, part in {"share": share, "of_network": of_network}.items():
             if not 0 <= part <= 1:
                 raise ValueError(f"{name} must be from 0 to 1, not {part!r}")
-        features = round(share * self.latent_dim)
-        self.others = self.latent_dim - features
-        self.features.requires_grad_(bool(self.others > 0))
-        counts = {"network_features": round(of_network * features)}
-        counts["patch_features"] = features - counts["network_features"]
-        needed = {"patch_features": of_network < 1, "network_features": of_network > 0}  # at every size
+        feature_count = round(share * self.latent_dim)
+        self.pixel_count = self.latent_dim - feature_count
+        self.features.requires_grad_(bool(self.pixel_count > 0))  # the convolutions before the numbers for pixels
+        counts = {"network_features": round(of_network * feature_count)}
+        counts["patch_features"] = feature_count - counts["network_features"]
+        # a kind is kept also where a small code has none of its numbers, so that all sizes have the same parts
+        needed = {"patch_features": of_network < 1, "network_features": of_network > 0}
         self.counts = {kind: counts[kind] for kind in KINDS if needed[kind]}
         for kind in self.counts:
             setattr(self, kind, KINDS[kind]())
 
     def extra_repr(self):
-        return f"counts={self.counts}, others={self.others}"
+        return f"counts={self.counts}, pixel_count={self.pixel_count}"
 
     def train(self, mode=True):
         """Training mode, but for the features, which are frozen."""
@@ -254,7 +266,7 @@ class FeatureAutoencoder(ConvAutoencoder):
         return self._join(check_batch(x, self.training), features).float()
 
     def _join(self, x, features):
-        parts = [super().encoder(x)[:, : self.others]] if self.others else []
+        parts = [super().encoder(x)[:, : self.pixel_count]] if self.pixel_count else []
         parts += [features[kind][:, :count] for kind, count in self.counts.items()]
         return torch.cat(parts, 1)
 
@@ -276,4 +288,4 @@ class FeatureAutoencoder(ConvAutoencoder):
         self.to_image.weight.copy_(torch.linalg.lstsq(z, flat).solution.T)
 
     def start_at(self, pca, components):
-        super().start_at(pca, min(components, self.others))
+        super().start_at(pca, min(components, self.pixel_count))

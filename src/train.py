@@ -30,6 +30,8 @@ from src.utils import (
     whole_number,
 )
 
+LABEL_SMOOTHING = 0.1  # of all networks that are trained with labels
+
 
 @dataclass(frozen=True)
 class TrainConfig:
@@ -90,12 +92,12 @@ def fit(
             state = {name: part.state_dict() for name, part in parts.items()}
             save_atomically(state | {"history": history, "random": random_state(), "made_by": made_by}, checkpoint)
         if on_epoch:
-            _call(on_epoch, history[-1])
+            _call_without_drawing(on_epoch, history[-1])
     model.eval()
     return history
 
 
-def _call(on_epoch, record):
+def _call_without_drawing(on_epoch, record):
     before = random_state()  # what a caller's function draws changes nothing
     on_epoch(record)
     set_random_state(before)
@@ -219,7 +221,7 @@ def _unlabelled(images, model):
 
 
 def _what_makes(model, dataset, config, seed):
-    """All that a training depends on, as plain values, for its checkpoint."""
+    """What a training is recognised by when it is gone on with, as plain values."""
     arguments = {key: x for key, x in vars(model).items() if isinstance(x, (int, float, str))}
     return {
         "autoencoder": f"{model.name} {model.latent_dim}",
@@ -272,7 +274,8 @@ def _fit_to_labels(model, dataset, config, arguments):
             yield x, torch.from_numpy(labels[indices]).to(get_device())
 
     def loss(x, y):
-        return {"total": F.cross_entropy(classifier(model.encode(x)).float(), y)}
+        logits = classifier(model.encode(x)).float()
+        return {"total": F.cross_entropy(logits, y, label_smoothing=LABEL_SMOOTHING)}
 
     steps = _count_batches(len(images), config.batch_size)
     return fit(nn.ModuleList([model, classifier]), batches, loss, config, steps=steps, **arguments)

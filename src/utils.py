@@ -159,9 +159,9 @@ def _temporary_beside(path):
     os.close(handle)
     try:
         yield Path(temporary)
-        with _where_it_is_known(), open(temporary, "rb+") as file:
+        with _ignoring_unsupported(), open(temporary, "rb+") as file:
             os.fsync(file.fileno())
-        with _where_it_is_known():
+        with _ignoring_unsupported():
             os.chmod(temporary, 0o644)  # mkstemp makes files that only their owner can read
         os.replace(temporary, path)
     finally:
@@ -169,7 +169,7 @@ def _temporary_beside(path):
 
 
 @contextmanager
-def _where_it_is_known():
+def _ignoring_unsupported():
     """Pass by what a file system does not know: network shares and containers refuse to sync, or to change rights."""
     try:
         yield

@@ -32,7 +32,7 @@ def test_smaller_codes_are_the_first_numbers_of_the_largest(tiny):
 def test_a_part_of_the_code_starts_at_the_principal_components_and_the_rest_is_features(name, pixels, tiny):
     model, pca = start(name, 10, tiny.x_train), start("pca", 10, tiny.x_train)
     z, scores = encode_images(model, tiny.x_test), encode_images(pca, tiny.x_test)[:, :pixels]
-    assert model.others == pixels
+    assert model.pixel_count == pixels
     assert np.allclose(z[:, :pixels] * model.scale[:pixels].numpy(), scores, atol=1e-4)
     expected = encode_images(start("features", 10 - pixels, tiny.x_train), tiny.x_test)
     assert np.array_equal(z[:, pixels:], expected)
@@ -102,7 +102,7 @@ def test_a_code_has_pixels_then_patches_then_numbers_of_the_network(name, tiny):
     pixels, patches, of_network = {"network": (0, 0, 10), "both": (0, 5, 5), "both_50": (5, 3, 2)}[name]
     model = start(name, 10, tiny.x_train)
     z = encode_images(model, tiny.x_test)
-    assert model.others == pixels and z.shape == (100, 10)
+    assert model.pixel_count == pixels and z.shape == (100, 10)
     alone = {kind: encode_images(start(kind, 10, tiny.x_train), tiny.x_test) for kind in ("features", "network")}
     assert np.array_equal(z[:, pixels : pixels + patches], alone["features"][:, :patches])
     assert np.allclose(z[:, pixels + patches :], alone["network"][:, :of_network], atol=1e-5)

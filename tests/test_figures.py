@@ -4,6 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.colors import to_rgb
 
 from src.autoencoder import build_autoencoder
 from src.baseline import PRIOR_WORK
@@ -68,11 +69,14 @@ def test_accuracy_has_its_baselines_and_chance(results):
         assert text in texts(figure)
 
 
-def test_probes_are_drawn_and_named_beside_pcas_code(results):
-    figure = classification.probes(results, "conv")
+def test_probes_are_drawn_and_named_beside_pcas_code(results, answers):
+    figure = classification.probes(results, "conv", answers)
     top, bottom = figure.axes[0], figure.axes[2]
     assert {text.get_text() for text in top.texts} == {"linear", "kNN", "MLP", "CNN"}
-    assert np.allclose(bottom.lines[-1].get_ydata(), 3)
+    (differences,) = [line for line in bottom.lines if np.allclose(line.get_ydata(), 3) and len(line.get_ydata()) == 4]
+    (bars,) = [c for c in bottom.collections if c.get_color()[0][:3].tolist() == list(to_rgb(differences.get_color()))]
+    low, high = bars.get_segments()[0][:, 1]
+    assert high - low == pytest.approx(4 * 100 * np.sqrt(0.03 * 0.97 / 999), rel=1e-3)  # two errors up and down
 
 
 def test_error_against_accuracy_names_the_sizes(results):
@@ -90,13 +94,13 @@ def test_confusion_matrices_have_a_panel_a_data_set():
 
 @pytest.mark.parametrize("keep", [["conv"], ["vae", "pca"], ["pca"], []])
 @pytest.mark.parametrize("sizes", [[100], [10, 100]])
-def test_figures_do_without_what_was_not_run(results, keep, sizes):
+def test_figures_do_without_what_was_not_run(results, answers, keep, sizes):
     some = results[results.autoencoder.isin(keep) & results.latent_dim.isin(sizes) & (results.dataset == "CIFAR10")]
     some = some.assign(accuracy_cnn=None)
     for figure in (
         reconstruction.error_beside_pca(some, PRIOR_WORK, NAMES),
         classification.accuracy(some if keep else results, PRIOR_WORK, NAMES),
-        classification.probes(some if keep else results, "conv"),
+        classification.probes(some if keep else results, "conv", answers if keep else {}),
         classification.error_against_accuracy(some if keep else results, NAMES),
     ):
         figure.canvas.draw()
@@ -117,7 +121,7 @@ def test_the_method_is_shown_with_and_without_a_probe(images):
     probabilities = pd.Series({"cat": 0.7, "dog": 0.2, "frog": 0.1})
     model = build_autoencoder("vae", 10)
     for likely in (probabilities, probabilities[:0]):
-        figure = reconstruction.method(images[0], np.arange(10.0), images[0] / 255, model, likely)
+        figure = reconstruction.pipeline(images[0], np.arange(10.0), images[0] / 255, model, likely)
         assert "MSE 0.0000" in texts(figure) and ("cat, 70 %" in texts(figure)) == bool(len(likely))
 
 
@@ -198,4 +202,4 @@ def test_tables_of_nothing_say_so(results):
     nothing = results[:0]
     for table in (tables.error_table(nothing), tables.accuracy_table(nothing), tables.probe_table(nothing, "conv")):
         assert "Nothing to show" in tables.as_markdown(table)
-    assert "Nothing to show" in tables.as_markdown(tables.difference_to_pca(nothing, "conv"))
+    assert "Nothing to show" in tables.as_markdown(tables.difference_to_pca(nothing, "conv", {}))

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from src import self_supervised
-from src.self_supervised import contrastive_loss, crop_view, train_network
+from src.self_supervised import contrastive_loss, crop_view, train_view_network
 from src.train import fit
 from src.utils import seeded
 
@@ -52,7 +52,7 @@ def test_without_a_change_a_view_is_the_image(sample, monkeypatch):
 
 def test_training_lowers_the_loss_and_can_be_interrupted(tiny, tmp_path):
     with seeded(0):
-        whole, history = train_network(tiny.x_train)
+        whole, history = train_view_network(tiny.x_train)
     self_supervised_config = self_supervised.CONFIG
     assert len(history) == self_supervised_config.epochs and history[0]["train_total"] < 10
 
@@ -64,8 +64,8 @@ def test_training_lowers_the_loss_and_can_be_interrupted(tiny, tmp_path):
 
     path = tmp_path / "state.pt"
     with seeded(0), pytest.raises(StopError):
-        train_network(tiny.x_train, path, on_epoch=stop)
+        train_view_network(tiny.x_train, path, on_epoch=stop)
     with seeded(0):
-        resumed, _ = train_network(tiny.x_train, path)
+        resumed, _ = train_view_network(tiny.x_train, path)
     assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), resumed.parameters(), strict=True))
     assert fit is self_supervised.fit

@@ -19,7 +19,9 @@ CODES = grid(["CIFAR10"], ["features", "features_50"], [4, 6], probes=["linear",
 def learnt(monkeypatch):
     """The seeds with which features are learnt, in order."""
     seeds, learn = [], shared.learn_features
-    monkeypatch.setattr(shared, "learn_features", lambda kind, images, seed, *how: seeds.append(seed) or learn(kind, images, seed, *how))
+    monkeypatch.setattr(
+        shared, "learn_features", lambda kind, images, seed, *how: seeds.append(seed) or learn(kind, images, seed, *how)
+    )
     return seeds
 
 

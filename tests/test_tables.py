@@ -2,7 +2,6 @@ import pandas as pd
 import pytest
 
 from src.report import tables
-from src.report.style import uncertainty
 
 
 def test_the_error_table_has_means_by_size_and_the_best_in_bold(results):
@@ -25,15 +24,17 @@ def test_codes_that_labels_were_used_for_are_never_the_best(results):
     assert tables.accuracy_table(better).loc[("CIFAR10", "supervised encoder"), "d = 10"] == "99.0"
 
 
-def test_the_probe_table_and_the_difference_to_pca(results):
+def test_the_probe_table_and_the_difference_to_pca(results, answers):
     probes = tables.probe_table(results, "conv")
     assert probes.loc[("CIFAR10", "MLP"), "d = 10"] == "40.0"
     assert probes.loc[("CIFAR10", "CNN"), "d = 10"] == "**45.0**"
-    difference = tables.difference_to_pca(results, "conv")
-    assert difference.loc[("CIFAR10", "CNN"), "d = 10"] == "**+3.0**"
-    assert difference.loc[("CIFAR10", "MLP"), "d = 10"] == "+0.0"
-    assert uncertainty(results) == pytest.approx(1.41, abs=0.01)  # twice 0.5 x sqrt(2)
-    assert uncertainty(results.assign(test_images=40)) == pytest.approx(22.4, abs=0.1)
+    difference = tables.difference_to_pca(results, "conv", answers)
+    assert (
+        difference.loc[("CIFAR10", "CNN"), "d = 10"] == "**+3.0** ± 1.1"
+    )  # of a thousand images, on 30 of which they differ
+    assert difference.loc[("CIFAR10", "MLP"), "d = 10"] == "+0.0 ± 0.0"
+    few = {key: is_right[::20] for key, is_right in answers.items()}
+    assert tables.difference_to_pca(results, "conv", few).loc[("CIFAR10", "CNN"), "d = 10"].startswith("+4.0 ± 5")
 
 
 @pytest.mark.parametrize("keep", [["vae"], ["conv"], ["pca"], []])
@@ -45,7 +46,7 @@ def test_what_was_not_run_is_left_out(results, keep):
     for table in (
         tables.error_table(some),
         tables.probe_table(some, "conv"),
-        tables.difference_to_pca(some, "conv"),
+        tables.difference_to_pca(some, "conv", {}),
         tables.information_table(some, png),
     ):
         assert tables.as_markdown(table)

@@ -2,6 +2,7 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 from matplotlib.ticker import LogLocator
 from sklearn.metrics import ConfusionMatrixDisplay, confusion_matrix
 
@@ -19,8 +20,8 @@ from src.report.style import (
     legend_of_models,
     line_style,
     summarise,
-    uncertainty,
 )
+from src.study.answers import paired_difference
 
 
 def error_against_accuracy(results, names):
@@ -121,8 +122,11 @@ def _chance(dataset):
         return None
 
 
-def probes(results, autoencoder):
-    """Test accuracy of every probe against latent size: on an autoencoder's codes, and below less that on PCA's."""
+def probes(results, autoencoder, answers):
+    """Test accuracy of every probe against latent size: on an autoencoder's codes, and below less that on PCA's.
+
+    `answers` are those of the study; error bars of the difference are twice its standard error.
+    """
     datasets = results.dataset.unique()
     size = (4.4 * len(datasets) + 0.6, 5.6)
     figure, axes = plt.subplots(2, len(datasets), figsize=size, height_ratios=(2, 1), squeeze=False, sharex="col")
@@ -130,16 +134,17 @@ def probes(results, autoencoder):
         ends = {}
         for probe in PROBE_LABELS:
             summary = summarise(results[results.dataset == dataset], f"accuracy_{probe}").set_index("latent_dim")
-            ours, pca = (100 * summary[summary.autoencoder == name][["mean", "std"]] for name in (autoencoder, "pca"))
+            ours = 100 * summary[summary.autoencoder == autoencoder][["mean", "std"]]
             if len(ours):
                 style = {"marker": PROBE_MARKERS[probe], "ls": LINES.get(dataset, ":"), "lw": 1.4}
                 style |= {"color": PROBE_COLOURS[probe]}
                 top.errorbar(ours.index, ours["mean"], ours["std"], capsize=2, **style)
-                bottom.plot(ours["mean"] - pca["mean"], **style)
+                found = _differences(answers, dataset, ours.index, autoencoder, probe)
+                bottom.errorbar(found.index, found.points, 2 * found.error, capsize=2, **style)
                 ends[probe] = (ours.index[-1], ours["mean"].iloc[-1])
         top.set(title=dataset, ylim=(0, None))
         _label_ends(top, ends)
-        bottom.axhspan(-uncertainty(results), uncertainty(results), color="#999999", alpha=0.15, lw=0)
+        bottom.axhline(0, color="#999999", lw=1)
         latent_axis(bottom, results[results.autoencoder == autoencoder].latent_dim.unique())
         top.margins(x=0.25)
     differences = [abs(y) for ax in axes[1] for line in ax.lines for y in line.get_ydata() if np.isfinite(y)]
@@ -148,8 +153,19 @@ def probes(results, autoencoder):
     axes[0, 0].set_ylabel("test accuracy (%)")
     axes[1, 0].set_ylabel("difference to\nPCA's code (points)")
     title = f"Every probe on the code of the {label(autoencoder)}, and beside PCA's"
-    figure.suptitle(f"{title} (grey: within two standard errors)")
+    figure.suptitle(f"{title} (bars: two standard errors)")
     return figure
+
+
+def _differences(answers, dataset, sizes, autoencoder, probe):
+    """The difference to PCA's code in `points` and its standard `error`, by latent size, where both were run."""
+    found = {}
+    for size in sizes:
+        try:
+            found[size] = paired_difference(answers, dataset, size, autoencoder, "pca", probe)
+        except ValueError:
+            continue
+    return pd.DataFrame.from_dict(found, orient="index", columns=["points", "error"])
 
 
 def _label_ends(ax, ends):

@@ -73,7 +73,7 @@ def reconstructions(originals, reconstructed, dataset):
     return image_grid(rows, f"{dataset}: test images and their reconstructions (MSE of these {len(originals)} images)")
 
 
-def method(image, code, reconstruction, model, probabilities):
+def pipeline(image, code, reconstruction, model, probabilities):
     """The study on one image: the image, its code, the reconstruction, and the classes that a probe reads from the code.
 
     `image` uint8 (32, 32, 3), `code` (d,), `reconstruction` in [0, 1], `probabilities` a Series by class.

@@ -119,11 +119,6 @@ def line_style(name, dataset):
     return style | ({"mfc": "white", "zorder": 5, "ms": 8} if name == "pca" else {})
 
 
-def uncertainty(results):
-    """Twice the standard error of the difference of two accuracies, in points: 1.4 for 10,000 test images."""
-    return 200 * np.sqrt(2 * 0.25 / results.test_images.min())
-
-
 def summarise(results, column):
     """Mean and standard deviation over seeds of a column, a row for each data set, autoencoder and latent size."""
     groups = results.dropna(subset=[column]).groupby(["dataset", "autoencoder", "latent_dim"])[column]

@@ -6,7 +6,8 @@ and size, among those whose encoder no label was used for.
 
 import pandas as pd
 
-from src.report.style import LOOKS, OF_ONE_SIZE, PROBE_LABELS, WITH_LABELS, label, summarise, uncertainty
+from src.report.style import LOOKS, OF_ONE_SIZE, PROBE_LABELS, WITH_LABELS, label
+from src.study.answers import paired_difference
 
 
 def as_markdown(frame):
@@ -37,19 +38,21 @@ def probe_table(results, autoencoder):
     return _by_size(pd.concat(parts), 1, max, "probe")
 
 
-def difference_to_pca(results, autoencoder):
+def difference_to_pca(results, autoencoder, answers):
     """Test accuracy of each probe on an autoencoder's codes less that on PCA's, in points, by latent size.
 
-    In bold are differences of more than two standard errors of the test images, or two deviations over seeds where that is more.
+    `answers` are those of the study, on the same test images: ± is twice the standard error of the difference, and in bold are
+    differences that are larger than that.
     """
     rows = {}
     for probe, name in PROBE_LABELS.items():
-        summary = summarise(results, f"accuracy_{probe}").set_index(["dataset", "autoencoder", "latent_dim"])
-        for (dataset, model, size), (mean, std) in summary.iterrows():
-            if model == autoencoder and (dataset, "pca", size) in summary.index:
-                points = round(100 * (mean - summary.loc[(dataset, "pca", size), "mean"]), 1) + 0.0
-                is_clear = abs(points) > max(uncertainty(results), 200 * std)
-                rows.setdefault((dataset, name), {})[f"d = {size}"] = _bold(f"{points:+.1f}", is_clear)
+        for dataset, size in results[["dataset", "latent_dim"]].drop_duplicates().itertuples(index=False):
+            try:
+                points, error = paired_difference(answers, dataset, size, autoencoder, "pca", probe)
+            except ValueError:  # one of the two was not run
+                continue
+            text = _bold(f"{points:+.1f}", abs(points) > 2 * error)
+            rows.setdefault((dataset, name), {})[f"d = {size}"] = f"{text} ± {2 * error:.1f}"
     frame = pd.DataFrame.from_dict(rows, orient="index").fillna("")
     return frame.rename_axis(index=["data set", "probe"]).sort_index(level=0, sort_remaining=False) if rows else frame
 

@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from src.evaluate import PROBES
 from src.study.checkpoints import load_checkpoint, results_path
 from src.study.experiment import Experiment
 from src.utils import atomic_path
@@ -48,7 +47,7 @@ def read_answers(folder=""):
 
 
 def paired_difference(answers, dataset, latent_dim, first, second, probe="mlp", other_probe=None):
-    """How many points of accuracy a code is above another on the same test images, and the standard error of that.
+    """How many points of accuracy a code is above another on the same test images, and the standard error of that, from `answers`.
 
     `first` and `second` are autoencoders by name; `probe` reads both, unless `other_probe` reads the second. Each image counts
     with the mean over seeds. Raises ValueError where one of the two was not run.
@@ -57,20 +56,6 @@ def paired_difference(answers, dataset, latent_dim, first, second, probe="mlp", 
     shares = [_share_of_seeds(answers, dataset, latent_dim, *code) for code in pair]
     points = 100 * (shares[0] - shares[1])
     return points.mean(), points.std(ddof=1) / np.sqrt(len(points))
-
-
-def best_probe(answers, dataset, latent_dim, autoencoder):
-    """The probe with the highest accuracy on a code, and that accuracy in per cent; ValueError where none was run."""
-    accuracies = {}
-    for probe in PROBES:
-        try:
-            accuracies[probe] = 100 * _share_of_seeds(answers, dataset, latent_dim, autoencoder, probe).mean()
-        except ValueError:
-            continue
-    if not accuracies:
-        raise ValueError(f"no probe was run on {dataset} {autoencoder} d={latent_dim}")
-    best = max(accuracies, key=accuracies.get)
-    return best, accuracies[best]
 
 
 def _share_of_seeds(answers, dataset, latent_dim, autoencoder, probe):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import scipy
 import sklearn
 import torch
 
@@ -15,6 +16,7 @@ from src.autoencoder import build_autoencoder
 from src.baseline import MODELS, model_class, network_arguments
 from src.classifier import LatentClassifier
 from src.data_loader import class_names
+from src.evaluate import PROBES
 from src.pretrained import TrainedModel
 from src.source import code_of_class, code_of_modules
 from src.study.experiment import KEY, Experiment
@@ -29,11 +31,13 @@ from src.utils import (
     save_atomically,
 )
 
-COLUMNS = (
-    "dataset autoencoder latent_dim seed is_sample train_images test_images epochs parameters val_mse test_mse test_psnr_db "
-    "kl_nats bits_per_dim active_units accuracy_linear accuracy_knn accuracy_mlp accuracy_cnn "
-    "top5_mlp macro_f1_mlp bits_mlp bits_cnn autoencoder_seconds classifier_seconds"
-).split()
+COLUMNS = [
+    *KEY, "is_sample", "train_images", "test_images", "epochs", "parameters", "val_mse", "test_mse", "test_psnr_db",
+    "kl_nats", "bits_per_dim", "active_units", *(f"accuracy_{name}" for name in PROBES),
+    *(f"{column}_{name}" for name, probe in PROBES.items() for column in probe.columns if column != "accuracy"),
+    "autoencoder_seconds", "classifier_seconds",
+]  # fmt: skip
+MORE_PROBES = "more probes"
 PART_OF_ALL_RESULTS = tuple(
     f"src.{name}" for name in "autoencoder classifier data_loader encode evaluate train utils study.sweep".split()
 )
@@ -50,16 +54,22 @@ def models_folder(folder=""):
     return MODELS_DIR / Path(folder).expanduser()
 
 
-def training_path(experiment, folder, made_by):
-    """Where the state of an experiment in training is kept; the name is tied to all that makes its result."""
-    path, key = checkpoint_path(experiment, folder), hashlib.sha256(repr(made_by).encode()).hexdigest()[:12]
+def training_path(path, made_by):
+    """Where the state of training is kept for what will be the checkpoint at `path`; the name is tied to all that makes it."""
+    key = hashlib.sha256(repr(made_by).encode()).hexdigest()[:12]
     return path.parent / "in_training" / f"{path.stem}_{key}.pt"
+
+
+def discard_if_damaged(path):
+    """Remove a state of training that was read whole and is not as it was written; training starts anew."""
+    if path.exists() and load_safely(path) is None:
+        path.unlink()
 
 
 def origin(experiment, dataset, settings):
     """All that makes a result, beside its Experiment: settings, data, code, libraries and precision.
 
-    Of the code, `code` is what all results depend on, `model` the class of the autoencoder. Comments and docstrings may change.
+    Of the code, `code` is what all results of a class depend on, `model` the class itself. Comments and docstrings may change.
     """
     name, settings = experiment.autoencoder, settings.at(experiment.latent_dim)
     parts = asdict(settings)
@@ -76,7 +86,8 @@ def origin(experiment, dataset, settings):
 
 def computed_with():
     """The versions of the libraries that a result depends on, and the precision."""
-    libraries = f"torch {torch.__version__}, NumPy {np.__version__}, scikit-learn {sklearn.__version__}"
+    found = {"torch": torch, "NumPy": np, "scikit-learn": sklearn, "SciPy": scipy}
+    libraries = ", ".join(f"{name} {library.__version__}" for name, library in found.items())
     precision = "bfloat16" if has_bfloat16(get_device()) else "float32"
     return {"libraries": libraries, "precision": f"{precision} on {get_device().type}"}
 
@@ -96,8 +107,8 @@ def save_checkpoint(experiment, folder, made_by, row, learnt):
 
 
 def load_checkpoint(experiment, folder=""):
-    """What an experiment left: `row`, `history` (a dict an epoch), test `predictions` by probe, `origin`, `probes`, the `state` of the
-    autoencoder and of the MLP probe, the `classifier`.
+    """What an experiment left: `row`, `history` (a dict an epoch), test `predictions` by probe, `origin`, `probes`, `classes`, the
+    weights of the autoencoder, `state`, and of the MLP probe, `classifier`.
 
     `experiment` is an Experiment or the path of its checkpoint. Raises ValueError where there is nothing or a file of another
     kind, and DamagedFileError where the file is not as it was written.
@@ -160,7 +171,7 @@ def what_is_missing(experiment, folder, made_by):
         return "damaged checkpoint"
     if found["origin"] != made_by:
         return " and ".join(f"other {part}" for part in made_by if found["origin"].get(part) != made_by[part])
-    return "" if {*experiment.probes} <= {*found["probes"]} else "more probes"
+    return "" if {*experiment.probes} <= {*found["probes"]} else MORE_PROBES
 
 
 def results_path(folder=""):

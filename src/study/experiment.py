@@ -37,7 +37,7 @@ class Settings:
     train: TrainConfig = TrainConfig()
     baseline: TrainConfig = TrainConfig(epochs=5, linear_rate=1.0)  # of classes whose `trained_with` is "baseline"
     supervised: TrainConfig = TrainConfig(
-        epochs=12, kernel_rate=0.1, learning_rate=1e-2, linear_rate=1.0, weight_decay=0.05
+        epochs=12, batch_size=500, kernel_rate=0.1, learning_rate=1e-2, linear_rate=1.0, weight_decay=0.05
     )
     features: TrainConfig = TrainConfig(epochs=3)
     views: int = 8  # of each training image, for the probes that are networks

@@ -11,14 +11,14 @@ import torch
 import torch.nn.functional as F
 from tqdm import tqdm
 
-from src.classifier import CNN, LABEL_SMOOTHING, ResidualNetwork, train_linear_classifier
+from src.classifier import CNN, ResidualNetwork, train_linear_classifier
 from src.encode import encode_images, image_batches, random_view, to_batch
 from src.source import code_of_modules
 from src.study.checkpoints import computed_with, models_folder
-from src.train import fit
+from src.train import LABEL_SMOOTHING, fit
 from src.utils import get_device, one_thread, seeded
 
-PENALTY = 0.01  # scikit-learn's C for the linear probe, for codes that do not need more
+INVERSE_PENALTY = 0.01  # scikit-learn's C for the linear probe, for codes that do not need more
 FROM_SCRATCH = replace(CNN, epochs=20)
 COLUMNS = ["code", "per_class", "draw", "accuracy"]
 STEPS = 600  # batches, however few the images
@@ -36,7 +36,7 @@ def few_labels(dataset, models, counts=(10, 50, 100, 500), draws=5, n_jobs=-1):
     made_by = str(computed_with()), code_of_modules(__name__, "src.classifier", "src.encode", "src.train")
     for name, model in models.items():
         z, z_test = encode_images(model, images), encode_images(model, test)
-        how = labels, z, z_test, truth, min(PENALTY, model.inverse_penalty)
+        how = labels, z, z_test, truth, min(INVERSE_PENALTY, model.inverse_penalty)
         jobs += [job(made_by, name, c, i, *how) for c in counts for i in range(draws)]
     jobs += [job(made_by, "cnn", c, i, labels, images, test, truth) for c in counts for i in range(draws)]
     rows = joblib.Parallel(n_jobs if get_device().type == "cpu" else 1, return_as="generator")(jobs)
@@ -72,7 +72,7 @@ def _read_codes(z, labels, z_test, truth, penalty):
     return train_linear_classifier(z, labels, penalty).score(z_test, truth)
 
 
-def train_network(images, labels, steps, config=FROM_SCRATCH, view=random_view):
+def train_from_scratch(images, labels, steps, config=FROM_SCRATCH, view=random_view):
     """A network from scratch, trained on views of labelled images, uint8 (N, 32, 32, 3), for so many batches."""
     network, device = ResidualNetwork(labels.max() + 1), get_device()
 
@@ -95,5 +95,5 @@ def predict_network(network, images):
 
 
 def _score_network(images, labels, test, truth):
-    network = train_network(images, labels, STEPS)
+    network = train_from_scratch(images, labels, STEPS)
     return (predict_network(network, test) == truth).mean()

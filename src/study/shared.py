@@ -1,4 +1,4 @@
-"""What codes of features of all sizes share: the features, and the features of all views, learnt once a data set and seed."""
+"""What codes of features of all sizes share: features of a kind, and those of all views, learnt once for each data set and seed."""
 
 from typing import NamedTuple
 
@@ -6,13 +6,14 @@ import numpy as np
 import torch
 
 from src.autoencoder import build_autoencoder
+from src.baseline import model_class
 from src.encode import encode_views
 from src.features import SIZE, FeatureAutoencoder, learn_features
 from src.source import code_of_modules
-from src.study.checkpoints import computed_with, models_folder
-from src.utils import fingerprint, get_device, load_safely, one_thread, save_atomically
+from src.study.checkpoints import computed_with, discard_if_damaged, models_folder, training_path
+from src.utils import get_device, load_safely, one_thread, save_atomically
 
-CODE = ("src.features", "src.self_supervised", "src.encode", "src.train")
+CODE = tuple(f"src.{name}" for name in "features self_supervised encode train classifier utils study.shared".split())
 
 
 class SharedFeatures(NamedTuple):
@@ -28,22 +29,22 @@ class SharedFeatures(NamedTuple):
 
 def kinds_of(autoencoder, latent_dim):
     """The kinds of features that an autoencoder, by its name, shares with its other sizes, and with other autoencoders."""
-    model = build_autoencoder(autoencoder, latent_dim)
-    return tuple(model.counts) if isinstance(model, FeatureAutoencoder) else ()
+    if not issubclass(model_class(autoencoder), FeatureAutoencoder):
+        return ()
+    return tuple(build_autoencoder(autoencoder, latent_dim).counts)
 
 
 def load_shared(dataset, kind, seed, views, folder=""):
     """The SharedFeatures of an ImageDataset, of a kind in KINDS, from the study's folder where they are there, else learnt and kept there."""
     path = models_folder(folder) / f"{dataset.name}_shared_{kind}_seed{seed}.pt"
     made_by = {"data": dataset.fingerprint, "code": code_of_modules(*CODE)} | computed_with()
-    key = fingerprint(np.frombuffer(repr(made_by).encode(), np.uint8))
-    training = path.parent / "in_training" / f"{path.stem}_{key}.pt"
+    training = training_path(path, made_by)
+    discard_if_damaged(training)
     with one_thread():
         learnt = _load_or_make(path, made_by, lambda: _learn(dataset, kind, seed, training))
         training.unlink(missing_ok=True)
-        made_by["views"] = views
-        path = path.with_name(f"{path.stem}_views.pt")
-        found = _load_or_make(path, made_by, lambda: _encode(learnt["features"], dataset, kind, seed, views))
+        views_path, of_views = path.with_name(f"{path.stem}_views.pt"), made_by | {"views": views}
+        found = _load_or_make(views_path, of_views, lambda: _encode(learnt["features"], dataset, kind, seed, views))
     return SharedFeatures(learnt["features"], learnt["seconds"], list(found["views"].numpy()))
 
 

@@ -21,6 +21,9 @@ from src.encode import encode_images
 from src.evaluate import PROBES, evaluate_probes, measure_information, measure_reconstruction
 from src.study.checkpoints import (
     COLUMNS,
+    MORE_PROBES,
+    checkpoint_path,
+    discard_if_damaged,
     load_autoencoder,
     load_checkpoint,
     network_of,
@@ -34,7 +37,7 @@ from src.study.checkpoints import (
 from src.study.experiment import Settings, merge
 from src.study.shared import kinds_of, load_shared
 from src.train import train_autoencoder
-from src.utils import WriteError, get_device, load_safely, one_thread
+from src.utils import WriteError, get_device, one_thread
 
 _ONE_AT_A_TIME = threading.Lock()  # the threads of a process share torch's generator and number of threads
 
@@ -60,8 +63,8 @@ def run_sweep(experiments, n_jobs=-1, sample=False, settings=Settings(), folder=
             results = run_sweep(grid(["CIFAR10", "CIFAR100"], ["conv", "vae"], range(4, 129, 4), range(8)), folder="mine")
     """
     experiments, folder = merge(experiments), "sample" if sample else folder
-    with _alone(folder), _one_sentence():
-        failures = _run_all(_waiting(experiments, folder, settings), n_jobs, folder, settings)
+    with _locked(folder), _write_error_as_sweep_error():
+        failures = _run_all(_to_run(experiments, folder, settings), n_jobs, folder, settings)
         if failures:
             raise SweepError(f"{len(failures)} of {len(experiments)} experiments have no result: {'; '.join(failures)}")
         rows = [load_checkpoint(e, folder)["row"] for e in experiments]
@@ -76,7 +79,7 @@ def _asked_for(experiment, row):
 
 
 @contextmanager
-def _one_sentence():
+def _write_error_as_sweep_error():
     """A table that cannot be written is a SweepError."""
     try:
         yield
@@ -85,7 +88,7 @@ def _one_sentence():
 
 
 @contextmanager
-def _alone(folder):
+def _locked(folder):
     """Hold the results' folder, so that no other sweep writes to it meanwhile."""
     path = results_path(folder).parent
     try:
@@ -99,7 +102,7 @@ def _alone(folder):
         yield
 
 
-def _waiting(experiments, folder, settings):
+def _to_run(experiments, folder, settings):
     """The experiments that have to be run, each with what it is made by; says how many for which reason."""
     datasets = {name: _load(name, folder) for name in {e.dataset for e in experiments}}
     made_by = {e: origin(e, datasets[e.dataset], settings) for e in experiments}
@@ -122,7 +125,7 @@ def _run_all(experiments, n_jobs, folder, settings):
     n_jobs = n_jobs if get_device().type == "cpu" else 1
     if experiments:  # workers of an earlier sweep have the modules as they were then
         get_reusable_executor().shutdown(wait=True)
-    _learn_shared(experiments, n_jobs, folder, settings)
+    _prepare_shared(experiments, n_jobs, folder, settings)
     job, failures, ended = joblib.delayed(_run_or_report), [], set()
     # the constructors go along, since a worker has not run the notebook that may define them; in a tuple with the experiment,
     # since Dask would keep a class as an argument of its own on one worker, and lose it with that worker
@@ -142,7 +145,7 @@ def _run_all(experiments, n_jobs, folder, settings):
     return failures
 
 
-def _learn_shared(experiments, n_jobs, folder, settings):
+def _prepare_shared(experiments, n_jobs, folder, settings):
     """Learn what sizes share before they are run side by side, once for each data set and seed."""
     shared = {(kind, e.dataset, e.seed) for e in experiments for kind in kinds_of(e.autoencoder, e.latent_dim)}
     jobs = [joblib.delayed(_learn_features)(*what, settings.views, folder) for what in sorted(shared)]
@@ -182,14 +185,13 @@ def run_experiment(experiment, folder="", settings=Settings(), made_by=None):
     """
     dataset, settings = _load(experiment.dataset, folder), settings.at(experiment.latent_dim)
     made_by = made_by or origin(experiment, dataset, settings)
-    training = training_path(experiment, folder, made_by)
+    training = training_path(checkpoint_path(experiment, folder), made_by)
     for path in _states(training):
-        if load_safely(path) is None:
-            path.unlink()  # damaged; training starts anew
+        discard_if_damaged(path)
     kinds = kinds_of(experiment.autoencoder, experiment.latent_dim)
     features = {kind: load_shared(dataset, kind, experiment.seed, settings.views, folder) for kind in kinds}
     with one_thread():
-        if what_is_missing(experiment, folder, made_by) == "more probes":
+        if what_is_missing(experiment, folder, made_by) == MORE_PROBES:
             model, row, learnt = _load_learnt(experiment, folder)
         else:
             model, row, learnt = _learn(experiment, dataset, settings, training, features, folder, made_by)
