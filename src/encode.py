@@ -74,7 +74,7 @@ def to_batch(images, device):
 
 
 def random_view(x, generator=None, shift=SHIFT):
-    """A batch of images (N, 3, 32, 32), each shifted by up to `shift` pixels both ways, and every other one mirrored, at random.
+    """A batch of images (N, 3, 32, 32), each shifted by up to `shift` pixels both ways, and mirrored or not, at random.
 
     Drawn from `generator`, a torch.Generator on the CPU, or from torch's own.
     """

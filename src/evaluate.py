@@ -175,7 +175,8 @@ def score_estimator(estimator, validation, test):
 class Probe(NamedTuple):
     """How a probe is trained, from a ProbeTask, and scored; which scores are columns of the table.
 
-    `score` takes what was trained, and codes and labels of the validation and of the test images, a pair each.
+    `score` takes what was trained, and codes and labels of the validation and of the test images, a pair each; it gives a dict with
+    `predictions` and the scores.
     """
 
     train: Callable
@@ -185,7 +186,9 @@ class Probe(NamedTuple):
     needs_decoder: bool = False
 
 
-PROBES = {  # a column is called SCORE_NAME: accuracy_linear
+# The one place where a probe is entered; a column is called SCORE_NAME, as accuracy_linear. Its label, colour and marker are in
+# src.report.style.
+PROBES = {
     "linear": Probe(
         lambda task: train_linear_classifier(task.codes, task.labels, task.model.inverse_penalty), score_estimator
     ),
@@ -199,8 +202,9 @@ def evaluate_probes(model, dataset, probes, seed=0, views=8, mlp=MLP, cnn=CNN, f
     """Train `probes`, names of PROBES, on the codes of the training images and score them on those of the test images.
 
     The two networks see another view of every image each epoch, `views` of them in turn. Returns the columns of the table
-    with `classifier_seconds`, and a dict with the test `predictions` of each probe, int16 (M,), and the `state` of the MLP, where
-    it is among them. Test codes are those of `encode_images`, which users have.
+    with `classifier_seconds`, and a dict with the test `predictions` of each probe, int16 (M,), and the weights of the MLP, where it
+    is among them, as `classifier`. Test codes are those of `encode_images`, which users have. A probe of decoded images is passed
+    over where the model has no decoder.
     `features` are those of a FeatureAutoencoder, where they are known, as `encode_views` takes them.
     """
     probes = (probes,) if isinstance(probes, str) else tuple(probes)

@@ -53,7 +53,8 @@ def test_width_and_depth_reach_the_classes_that_take_them(name):
     sizes = model_class(name).latent_dims
     network = network_arguments(name, {"width": 8, "depth": 3})
     model = build_autoencoder(name, 7 if 7 in sizes else sizes[0], **network)
-    kernels = [tuple(parameter.shape) for parameter in model.parameters() if parameter.ndim == 4]
+    named = [(part, p) for part, p in model.named_parameters() if not part.startswith("network_features.")]
+    kernels = [tuple(parameter.shape) for _, parameter in named if parameter.ndim == 4]
     of_conv = 2 * [(8, 48, 1, 1), *3 * [(8, 8, 3, 3)], (48, 8, 1, 1)]
     assert (kernels == of_conv) == issubclass(model_class(name), ConvAutoencoder)
 
