@@ -137,8 +137,8 @@ def claims():
             f"pixels {acc(C100, 'pixels', 3072)}, features {acc(C100, 'features', 10)} to "
             f"{acc(C100, 'features', 100)}).",
             f"linear probe has {few(C10, 'features', 50)} on 100 features, {few(C10, 'pixels', 50)} on the "
-            f"pixels and {few(C10, 'conv', 50)} on the autoencoder's code; a network from scratch has "
-            f"{few(C10, 'cnn', 50)}.",
+            f"pixels and {few(C10, 'conv', 50)} on the autoencoder's code; a network from scratch, not tuned for so "
+            f"few, has {few(C10, 'cnn', 50)}.",
             f"numbers trains in {on_cuda(C10, 'conv', 10)}, to the same",
             f"autoencoder's error is {ours_at_theirs()} thousandths, where the strongest published "
             f"autoencoders that could be run here ([tutorial 9](https://uvadlc-notebooks.readthedocs.io), 500"
@@ -181,7 +181,7 @@ def claims():
             f"times, with {acc(C10, 'features_50', 100)}.",
             f"linear probe has {few(C10, 'features', 50)} on features, {few(C10, 'pixels', 50)} on the "
             f"pixels, {few(C10, 'pca', 50)} on PCA's code and {few(C10, 'conv', 50)} on the autoencoder's.",
-            f"scratch, which has {few(C10, 'cnn', 50)} there and catches",
+            f"scratch, which has {few(C10, 'cnn', 50)} there, was trained",
             f"code goes from {acc(C10, 'conv', 100, 'linear')} (linear) over {acc(C10, 'conv', 100, 'knn')} "
             f"(kNN) and {acc(C10, 'conv', 100)} (MLP) to {acc(C10, 'conv', 100, 'cnn')} (CNN): probes of",
             f"prior work reports {prior(100)} with its own classifier at this size, and the MLP probe has "
@@ -348,10 +348,7 @@ def test_seeds_are_as_many_as_the_text_says():
     assert {*seeds.index[seeds == 3]} == three and {*seeds} == {1, 3}
 
 
-def test_where_a_network_from_scratch_catches_up_with_few_labels():
-    assert all(FEW[C10, "features", count] > FEW[C10, "cnn", count] for count in (10, 50, 100))
-    assert FEW[C10, "features", 500] < FEW[C10, "cnn", 500]
-    assert all(FEW[C100, "features", count] > FEW[C100, "cnn", count] for count in (10, 50, 100))
+def test_features_lead_every_other_code_with_few_labels():
     assert all(
         FEW[d, "features", c] > FEW[d, code, c]
         for d in BOTH
