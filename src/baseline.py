@@ -87,7 +87,9 @@ class PixelCode(Autoencoder):
 
 
 class RandomStart(ConvAutoencoder):
-    """What the start at the principal components adds: the same training from a random initialisation."""
+    """What the start at the principal components adds: training from a random initialisation, at rates that were searched for it."""
+
+    trained_with = "random_start"
 
     def initialise(self, images):
         """Keep the random initialisation."""

@@ -26,7 +26,9 @@ matplotlib.use("Agg")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 
 ONCE = TrainConfig(epochs=1, batch_size=64)
-QUICK = Settings(train=ONCE, baseline=ONCE, supervised=ONCE, features=ONCE, views=2, mlp=ONCE, cnn=ONCE)
+QUICK = Settings(
+    train=ONCE, random_start=ONCE, baseline=ONCE, supervised=ONCE, features=ONCE, views=2, mlp=ONCE, cnn=ONCE
+)
 TIMES = ["autoencoder_seconds", "classifier_seconds"]
 
 

@@ -1,9 +1,12 @@
 """The demo's page: what it shows follows the picture, the size and the data set; and in a browser, if there is one."""
 
+import os
 import re
 import shutil
+import subprocess
 import sys
 from contextlib import closing
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -33,6 +36,16 @@ def test_a_smaller_code_keeps_less_of_the_picture(picture):
         errors.append([float(text.partition("MSE ")[2]) for text in (caption, of_pca)])
     assert (np.diff(errors, axis=0) < 0).all()
     assert np.abs(np.asarray(pixels.resize((32, 32), 0), int) - demo.prepared(picture)[0]).max() == 0
+
+
+def test_the_page_starts_behind_a_proxy_and_beside_another_users_files():
+    code = "import os, demo; print(os.environ['GRADIO_TEMP_DIR']); print(os.environ['no_proxy'])"
+    outside = {name: value for name, value in os.environ.items() if name not in ("GRADIO_TEMP_DIR", "no_proxy")}
+    how = {"cwd": ROOT / "run", "env": outside | {"http_proxy": "http://proxy:1", "no_proxy": "intranet"}}
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, **how)
+    folder, no_proxy = found.stdout.split()
+    assert Path(folder).is_dir() and Path(folder).stat().st_uid == os.getuid() and Path(folder).name != "gradio"
+    assert no_proxy == "intranet,localhost,127.0.0.1"
 
 
 def test_the_classes_are_those_of_the_data_set(picture):

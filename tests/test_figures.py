@@ -9,6 +9,7 @@ from matplotlib.colors import to_rgb
 from src.autoencoder import build_autoencoder
 from src.baseline import PRIOR_WORK
 from src.report import classification, reconstruction, style, tables
+from src.study.checkpoints import read_results
 
 NAMES = ["conv", "vae", "pca"]
 
@@ -203,3 +204,8 @@ def test_tables_of_nothing_say_so(results):
     for table in (tables.error_table(nothing), tables.accuracy_table(nothing), tables.probe_table(nothing, "conv")):
         assert "Nothing to show" in tables.as_markdown(table)
     assert "Nothing to show" in tables.as_markdown(tables.difference_to_pca(nothing, "conv", {}))
+
+
+def test_the_front_of_the_committed_table_is_drawn():
+    figure = classification.front(read_results(), ["conv", "features"], ["pca", "supervised"], {})
+    assert {"d = 10", "d = 100"} <= {text.get_text() for ax in figure.axes for text in ax.texts}

@@ -25,7 +25,7 @@ from src import features
 from src.study import few_labels as few
 from src.train import TrainConfig
 once = TrainConfig(epochs=1, batch_size=256)
-settings = experiment.Settings(baseline=once, supervised=once, features=once, views=2, mlp=replace(once, epochs=2), cnn=once)
+settings = experiment.Settings(random_start=once, baseline=once, supervised=once, features=once, views=2, mlp=replace(once, epochs=2), cnn=once)
 features.CENTRES, features.COMPONENTS, features.LEARNT_FROM, few.STEPS = 50, 100, 500, 20
 PRESETS = {name: preset._replace(settings=settings) for name, preset in experiment.PRESETS.items()}
 """

@@ -36,6 +36,7 @@ class Settings:
 
     network: Network = Network()
     train: TrainConfig = TrainConfig()
+    random_start: TrainConfig = TrainConfig(linear_rate=1.0, kernel_rate=0.06)
     baseline: TrainConfig = TrainConfig(epochs=5, linear_rate=1.0)  # of classes whose `trained_with` is "baseline"
     supervised: TrainConfig = TrainConfig(
         epochs=12, batch_size=500, kernel_rate=0.1, learning_rate=1e-2, linear_rate=1.0, weight_decay=0.05
@@ -182,6 +183,7 @@ PRESETS = {
         Settings(
             Network(width=64, depth=6),
             TrainConfig(epochs=8),
+            random_start=TrainConfig(epochs=8, linear_rate=1.0, kernel_rate=0.06),
             features=TrainConfig(epochs=2),
             large_network=Network(width=128, depth=2),
             large_train=TrainConfig(epochs=12),
