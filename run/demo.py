@@ -12,7 +12,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that `src` is found without an installation
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
-os.environ.setdefault("GRADIO_TEMP_DIR", tempfile.mkdtemp(prefix="gradio-"))  # another user may own the usual one
+OWN_FILES = tempfile.TemporaryDirectory(prefix="gradio-")  # until the page ends; another user may own the usual folder
+os.environ.setdefault("GRADIO_TEMP_DIR", OWN_FILES.name)
 # the page asks itself whether it is there, which a proxy must not answer
 os.environ["no_proxy"] = ",".join(filter(None, [os.environ.get("no_proxy"), "localhost,127.0.0.1"]))
 

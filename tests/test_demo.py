@@ -39,12 +39,14 @@ def test_a_smaller_code_keeps_less_of_the_picture(picture):
 
 
 def test_the_page_starts_behind_a_proxy_and_beside_another_users_files():
-    code = "import os, demo; print(os.environ['GRADIO_TEMP_DIR']); print(os.environ['no_proxy'])"
+    code = "import os, demo; print(os.environ['GRADIO_TEMP_DIR'], os.path.isdir(demo.OWN_FILES.name), os.stat(demo.OWN_FILES.name).st_uid); print(os.environ['no_proxy'])"
     outside = {name: value for name, value in os.environ.items() if name not in ("GRADIO_TEMP_DIR", "no_proxy")}
     how = {"cwd": ROOT / "run", "env": outside | {"http_proxy": "http://proxy:1", "no_proxy": "intranet"}}
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, **how)
-    folder, no_proxy = found.stdout.split()
-    assert Path(folder).is_dir() and Path(folder).stat().st_uid == os.getuid() and Path(folder).name != "gradio"
+    folder, is_there, owner, no_proxy = found.stdout.split()
+    assert (
+        (is_there, int(owner)) == ("True", os.getuid()) and Path(folder).name != "gradio" and not Path(folder).exists()
+    )
     assert no_proxy == "intranet,localhost,127.0.0.1"
 
 
