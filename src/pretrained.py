@@ -14,10 +14,9 @@ from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from src.autoencoder import build_autoencoder
-from src.classifier import LatentClassifier, predict_logits
+from src.classifier import LatentClassifier
 from src.codec import Codec
 from src.data_loader import CLASSES
-from src.encode import encode_images
 from src.images import prepare_images
 from src.utils import MODELS_DIR, DamagedFileError, fingerprint
 
@@ -45,8 +44,13 @@ def classify(images, model=None):
     softmax of the MLP probe. Raises ValueError for other images and models, DamagedFileError for a file that is not as written.
     """
     model, images = _as_trained_model(model), prepare_images(images)
-    logits = predict_logits(model.classifier, encode_images(model.autoencoder, images))
-    return pd.DataFrame(torch.from_numpy(logits).softmax(1).numpy(), columns=model.classes)
+    encode, read, device = model.autoencoder.eval().encode, model.classifier.eval(), model.classifier.mean.device
+    probabilities = []
+    with torch.no_grad():
+        for few in torch.from_numpy(images).split(200):
+            x = few.to(device).permute(0, 3, 1, 2).float() / 255
+            probabilities.append(read(encode(x)).softmax(1).cpu())
+    return pd.DataFrame(torch.cat(probabilities).numpy(), columns=model.classes)
 
 
 def load_pretrained(dataset="CIFAR10", latent_dim=100):
