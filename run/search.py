@@ -62,6 +62,10 @@ def record(key, measure):
     return row
 
 
+def as_text(value):
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
 def search(key, options, measure, column="val_accuracy", best=max):
     """Try each option in turn, the first value of the others until they are tried; `measure(**setting)` gives the scores."""
     chosen = {name: values[0] for name, values in options.items()}
@@ -69,7 +73,7 @@ def search(key, options, measure, column="val_accuracy", best=max):
         rows = {}
         for value in values:
             setting = chosen | {name: value}
-            text = ", ".join(f"{option} {value}" for option, value in setting.items())
+            text = ", ".join(f"{option} {as_text(value)}" for option, value in setting.items())
             rows[value] = record(key | {"setting": text}, lambda setting=setting: measure(**setting))
         chosen[name] = best(rows, key=lambda value: rows[value][column])
 
