@@ -130,6 +130,17 @@ def test_damaged_arrays_on_disk_are_named(tiny, tmp_path, damage):
         load_dataset("CIFAR10", data_dir=tmp_path)
 
 
+@pytest.mark.parametrize("key", ["x_train", "y_test"])
+def test_arrays_that_are_not_as_they_were_written_are_refused(tiny, tmp_path, key):
+    save_dataset(replace(tiny, name="mine"), tmp_path)
+    path = tmp_path / "mine" / f"{key}.npy"
+    content = bytearray(path.read_bytes())
+    content[-8] ^= 1  # one bit of an image, or of a label
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="are not as they were written"):
+        load_dataset("mine", tmp_path)
+
+
 def test_a_damaged_data_set_of_ones_own_is_not_to_be_deleted(tiny, tmp_path):
     save_dataset(replace(tiny, name="mine"), tmp_path)
     with pytest.raises(ValueError, match="cannot be its name"):

@@ -183,6 +183,13 @@ def test_a_file_of_another_kind_is_refused_and_kept(tiny, tmp_path, kind):
     assert path.is_dir() or path.read_bytes() == before
 
 
+def test_the_seed_of_training_decides_beside_that_of_the_start(tiny):
+    models = [build_autoencoder("random_start", 5) for _ in range(3)]
+    for model, seed in zip(models, (0, 0, 1), strict=True):
+        train_autoencoder(model, tiny, ONCE, seed=seed, progress=False)
+    assert same_weights(models[0], models[1]) and not same_weights(models[0], models[2])
+
+
 def test_muon_takes_the_kernels_and_adamw_all_else():
     model = build_autoencoder("vae", 5).to(memory_format=torch.channels_last)
     (adamw, muon), schedules = build_optimizers(
