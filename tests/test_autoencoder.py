@@ -11,6 +11,7 @@ from src.autoencoder import ConvAutoencoder, build_autoencoder, fit_pca, kl_dive
 from src.baseline import MODELS, Models, model_class, network_arguments
 from src.evaluate import measure_information
 from src.train import TrainConfig, train_autoencoder
+from src.utils import seeded
 
 FAMILIES = ("conv", "vae", "denoising")
 WITH_DECODER = [name for name in MODELS if name != "supervised"]
@@ -110,6 +111,20 @@ def test_the_gradient_reaches_every_parameter(name):
 def test_the_loss_names_its_terms():
     assert set(build("conv").loss(IMAGES)) == {"total", "reconstruction"}
     assert set(build("vae").loss(IMAGES)) == {"total", "reconstruction", "kl"}
+
+
+def test_the_vae_reconstructs_from_a_sampled_code():
+    model = build("vae")
+    with torch.no_grad():
+        model.to_log_variance.weight.zero_()
+        model.to_log_variance.bias.zero_()  # a variance of one
+    with seeded(0):
+        drawn = model.loss(IMAGES)["reconstruction"]
+    with seeded(0):
+        mean, _ = model.posterior(IMAGES)
+        expected = (model.decode(mean + torch.randn_like(mean)) - IMAGES).square().mean()
+    assert drawn == pytest.approx(expected.item(), rel=1e-5)
+    assert drawn != pytest.approx((model(IMAGES) - IMAGES).square().mean().item(), rel=1e-3)
 
 
 def test_the_vae_weighs_its_terms_by_the_optimal_variance():
