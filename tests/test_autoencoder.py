@@ -125,7 +125,7 @@ def test_the_vae_reconstructs_from_a_sampled_code():
         expected = (model.decode(mean + torch.randn_like(mean)) - IMAGES).square().mean()
         without = (model(IMAGES) - IMAGES).square().mean()
     assert drawn == pytest.approx(expected.item(), rel=1e-5)
-    assert drawn != pytest.approx(without.item(), rel=1e-3)
+    assert drawn != pytest.approx(without.item(), rel=1e-4)
 
 
 def test_the_vae_weighs_its_terms_by_the_optimal_variance():
