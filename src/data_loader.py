@@ -57,8 +57,11 @@ class ImageDataset:
     def split(self, part):
         """Images and labels of "train", "validation" (the last tenth of the training images) or "test"."""
         cut = len(self.x_train) - max(1, len(self.x_train) // VALIDATION_SHARE)
-        parts = {"train": (self.x_train[:cut], self.y_train[:cut])}
-        parts |= {"validation": (self.x_train[cut:], self.y_train[cut:]), "test": (self.x_test, self.y_test)}
+        parts = {
+            "train": (self.x_train[:cut], self.y_train[:cut]),
+            "validation": (self.x_train[cut:], self.y_train[cut:]),
+            "test": (self.x_test, self.y_test),
+        }
         if part not in parts:
             raise ValueError(f"unknown split {part!r}: choose one of {', '.join(parts)}")
         return parts[part]

@@ -86,9 +86,17 @@ def evaluate(encode, decode, dataset, name="own", probes=("linear", "knn", "mlp"
     whole_number(views, "views", 1)
     (images, _), (test, _) = dataset.split("train"), dataset.split("test")
     model = FunctionPair(encode, decode, test[:2])
-    row = {"dataset": dataset.name, "autoencoder": name, "latent_dim": model.latent_dim, "seed": seed}
-    row |= {"is_sample": dataset.is_sample, "train_images": len(images), "test_images": len(test)}
-    row |= measure_reconstruction(model, dataset) if model.has_decoder else {}
+    row = {
+        "dataset": dataset.name,
+        "autoencoder": name,
+        "latent_dim": model.latent_dim,
+        "seed": seed,
+        "is_sample": dataset.is_sample,
+        "train_images": len(images),
+        "test_images": len(test),
+    }
+    if model.has_decoder:
+        row.update(measure_reconstruction(model, dataset))
     return row | evaluate_probes(model, dataset, probes, seed, views, mlp, cnn)[0]
 
 
@@ -223,7 +231,7 @@ def evaluate_probes(model, dataset, probes, seed=0, views=8, mlp=MLP, cnn=CNN, f
         task = ProbeTask(model, codes, all_views(), labels, len(dataset.classes), seed, mlp, cnn)
         fitted = probe.train(task)
         scores = probe.score(fitted, *held_out)
-        row |= {f"{column}_{name}": scores[column] for column in probe.columns}
+        row.update({f"{column}_{name}": scores[column] for column in probe.columns})
         found["predictions"][name] = torch.from_numpy(scores["predictions"].astype(np.int16))
         if name == "mlp":
             found["classifier"] = fitted.state_dict()

@@ -13,8 +13,10 @@ from src.utils import as_bytes, describe
 SIZE = (32, 32)
 # what brings a photograph upright, by its EXIF orientation from 2 on
 TURNS = "FLIP_LEFT_RIGHT ROTATE_180 FLIP_TOP_BOTTOM TRANSPOSE ROTATE_270 TRANSVERSE ROTATE_90".split()
-PARTS = {"train": "train", "training": "train", "test": "test", "testing": "test"}
-PARTS |= {"val": "validation", "valid": "validation", "validation": "validation"}
+PARTS = {
+    "train": "train", "training": "train", "test": "test", "testing": "test",
+    "val": "validation", "valid": "validation", "validation": "validation",
+}  # fmt: skip
 TEST_SHARE = 0.2  # of the images of each class, where a folder has no test images of its own
 
 
@@ -86,7 +88,8 @@ def _parts(folder, left_out):
         part = PARTS.get(name.lower())
         if part in found:
             raise ValueError(f"{folder} has both {found[part].name} and {name}; one of them must go")
-        found |= {part: path} if part else {}
+        if part:
+            found[part] = path
     return found if "train" in found and len(found) > 1 else {"train": folder}
 
 
@@ -100,7 +103,7 @@ def _read_folder(folder, left_out):
             raise ValueError(f"{folder} must have a folder of pictures for each class; there are none in {path.name}")
         if all(file.parent != path for file in found):
             raise ValueError(f"{path} holds folders only and no pictures: there is one folder level too many")
-        left_out |= {*files} - {*found}
+        left_out.update(set(files) - set(found))
         pictures += found
         labels += [label] * len(found)
     return prepare_images(pictures), np.array(labels), tuple(classes)

@@ -85,7 +85,8 @@ def fit(
         _check_finite(terms, model, epoch)
         model.eval()
         record = {"epoch": epoch} | {f"train_{term}": value for term, value in terms.items()}
-        record |= after_epoch(record) if after_epoch else {}
+        if after_epoch:
+            record.update(after_epoch(record))
         history.append(record | {"seconds": time.perf_counter() - start})
         bar.set_postfix(loss=f"{terms['total']:.4g}")
         if checkpoint:

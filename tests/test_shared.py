@@ -105,3 +105,12 @@ def test_a_nested_code_does_not_take_weights_of_other_settings(study):
     other = replace(QUICK, train=replace(QUICK.train, learning_rate=1e-3))
     run_experiment(small, settings=other)
     assert not same_weights(load_checkpoint(small)["state"], load_checkpoint(large)["state"])
+
+
+def test_a_smaller_nested_code_leaves_the_checkpoint_of_the_largest_as_it_was(study):
+    small, large = grid(["CIFAR10"], ["nested"], [4, 100], probes=["linear"])
+    run_sweep([large], n_jobs=1, settings=QUICK)
+    before = load_checkpoint(large)
+    run_sweep([small], n_jobs=1, settings=QUICK)
+    after = load_checkpoint(large)
+    assert after["probes"] == ["linear"] and after["row"] == before["row"]

@@ -61,10 +61,12 @@ def information_table(results, png):
     """The VAE's KL in nats per image, active units and bound in bits/dim, means over seeds, beside `png`, PNG's bits/dim by data set."""
     means = results.dropna(subset=["kl_nats"]).groupby(["dataset", "latent_dim"])
     means = means[["kl_nats", "active_units", "bits_per_dim"]].mean().astype(float)
-    texts = {"KL (nats per image)": means.kl_nats.map("{:.0f}".format)}
-    texts |= {"active units": means.active_units.map("{:.0f}".format)}
-    texts |= {"bound (bits/dim)": means.bits_per_dim.map("{:.2f}".format)}
-    texts |= {"PNG (bits/dim)": [f"{png[dataset]:.2f}" for dataset, _ in means.index]}
+    texts = {
+        "KL (nats per image)": means.kl_nats.map("{:.0f}".format),
+        "active units": means.active_units.map("{:.0f}".format),
+        "bound (bits/dim)": means.bits_per_dim.map("{:.2f}".format),
+        "PNG (bits/dim)": [f"{png[dataset]:.2f}" for dataset, _ in means.index],
+    }
     return pd.DataFrame(texts).rename_axis(index=["data set", "d"])
 
 

@@ -150,6 +150,7 @@ def _prepare_shared(experiments, n_jobs, folder, settings):
     shared = {(kind, e.dataset, e.seed) for e in experiments for kind in kinds_of(e.autoencoder, e.latent_dim)}
     jobs = [joblib.delayed(_learn_features)(*what, settings.views, folder) for what in sorted(shared)]
     largest = {_largest(e): made_by for e, made_by in experiments.items() if model_class(e.autoencoder).one_training}
+    largest = {e: made_by for e, made_by in largest.items() if what_is_missing(e, folder, made_by)}
     jobs += [joblib.delayed(_run_or_report)((e, MODELS[e.autoencoder], largest[e]), folder, settings) for e in largest]
     joblib.Parallel(n_jobs)(jobs)  # each experiment that needs what failed will say what went wrong
 
@@ -238,8 +239,10 @@ def _learn(experiment, dataset, settings, training, features, folder, made_by):
         "parameters": sum(p.numel() for p in model.parameters()),
         "autoencoder_seconds": seconds,
     }
-    row |= measure_reconstruction(model, dataset) if model.has_decoder else {}
-    row |= measure_information(model, dataset) if isinstance(model, VariationalAutoencoder) else {}
+    if model.has_decoder:
+        row.update(measure_reconstruction(model, dataset))
+    if isinstance(model, VariationalAutoencoder):
+        row.update(measure_information(model, dataset))
     return model, row, {"probes": [], "history": history, "state": model.state_dict()}
 
 
