@@ -1,5 +1,6 @@
 """CIFAR-10 and CIFAR-100 as arrays: where they are found, what their classes are called, how they are split."""
 
+import io
 import json
 import re
 import warnings
@@ -8,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from src.download import ARRAYS, CLASSES, FINGERPRINT, SUPERCLASS_OF, SUPERCLASSES, place_arrays, staged, write_arrays
 from src.utils import DATA_DIR, WriteError, check_images, check_labels, fingerprint
@@ -95,10 +97,10 @@ def _is_name(name):
     return name.lower() not in NO_NAMES and bool(OWN_NAME.fullmatch(name))
 
 
-def save_dataset(dataset, data_dir=DATA_DIR):
+def save_dataset(dataset, data_dir=DATA_DIR, overwrite=False):
     """Keep an ImageDataset of one's own in `data_dir/NAME`, where `load_dataset` and a sweep's workers find it by its name.
 
-    All or nothing. Raises ValueError for a name that is none or is taken by another data set, WriteError where the system
+    All or nothing; with `overwrite` it takes the place of another one of one's own. Raises ValueError for a name that is none or is taken by another data set, WriteError where the system
     refuses to write. A name is a folder's and a word in tables of results: nothing that is read back as a number or a gap.
     """
     if not _is_name(dataset.name):
@@ -106,14 +108,20 @@ def save_dataset(dataset, data_dir=DATA_DIR):
         raise ValueError(f"{dataset.name!r} cannot be its name; take a letter, then letters, digits, - and _, {but}")
     folder = Path(data_dir).expanduser() / dataset.name
     if folder.exists():
-        there = load_dataset(dataset.name, data_dir) if (folder / CLASSES_FILE).exists() else None
-        if there and (there.fingerprint, there.classes) == (dataset.fingerprint, dataset.classes):
-            return
-        raise ValueError(f"{folder} has something else; delete it, or give the data set another name")
+        is_own = (folder / CLASSES_FILE).exists()
+        if is_own and not overwrite:
+            there = load_dataset(dataset.name, data_dir)
+            if (there.fingerprint, there.classes) == (dataset.fingerprint, dataset.classes):
+                return
+        if not (is_own and overwrite):
+            how = "give the data set another name, or overwrite=True where it is a data set of your own"
+            raise ValueError(f"{folder} has something else; {how}")
     try:
         with staged(folder) as staging:
             write_arrays(staging, {key: getattr(dataset, key) for key in ARRAYS})
             (staging / CLASSES_FILE).write_text(json.dumps(dataset.classes), encoding="utf-8")
+            if folder.exists():
+                folder.rename(staging.parent / "before")
     except OSError as error:
         raise WriteError(f"{folder} could not be written ({error}); nothing has changed") from error
 
@@ -189,10 +197,18 @@ def _load_sample(name):
         raise DataUnavailableError(f"{name} has no embedded sample; the samples are {samples}")
     try:
         with np.load(path, allow_pickle=False) as file:
-            arrays = {key: file[key] for key in ARRAYS}
+            arrays = {part: file[part] for part in ("y_train", "y_test")}
+            arrays |= {part: _from_webp(file, part) for part in ("x_train", "x_test")}
     except Exception as error:  # whatever a damaged file leads to
         raise ValueError(f"the embedded sample {path} is damaged ({error}); get it anew with the repository") from error
     return _build(name, arrays, classes=CLASSES[name], is_sample=True, source=f"embedded sample data/sample/{name}.npz")
+
+
+def _from_webp(file, part):
+    """The images of a sample, uint8 (N, 32, 32, 3), of which strips one below the other are WebP files without loss."""
+    count = sum(key.startswith(part) for key in file)
+    strips = [Image.open(io.BytesIO(file[f"{part}_{number}"])) for number in range(count)]
+    return np.concatenate([np.asarray(strip.convert("RGB")).reshape(-1, 32, 32, 3) for strip in strips])
 
 
 def _build(name, arrays, **what_it_is):

@@ -2,6 +2,7 @@
 
 import io
 import math
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import numpy as np
 import torch
 from PIL import Image
 from sklearn.metrics import accuracy_score
+from tqdm import tqdm
 
 from src.autoencoder import PIXELS, Autoencoder, kl_divergence
 from src.baseline import MODELS
@@ -27,7 +29,15 @@ from src.classifier import (
     train_linear_classifier,
     train_neighbours,
 )
-from src.encode import encode_images, encode_views, image_batches, reconstruction_errors
+from src.encode import (
+    decode_codes,
+    device_of,
+    encode_images,
+    encode_views,
+    image_batches,
+    reconstruction_errors,
+    to_batch,
+)
 from src.train import TrainConfig, mean_loss
 from src.utils import as_bytes, check_images, check_latents, for_torch, seeded, whole_number
 
@@ -38,14 +48,32 @@ MEMORY = 2e9  # bytes that the views of a code may take together; where they tak
 class FunctionPair(Autoencoder):
     """Any two functions as an autoencoder: `encode`, from uint8 images (N, 32, 32, 3) to codes (N, d), and `decode` back.
 
-    `decode` gives images (N, 32, 32, 3), uint8 or float in [0, 1]; it is None where there is none. `example` are two images or
-    more, from whose codes d is seen. A ValueError says what else a function gave.
+    `decode` gives images (N, 32, 32, 3), uint8 or float in [0, 1]; it is None where there is none. Either may be a torch module, which takes
+    and gives float images (N, 3, 32, 32) in [0, 1]; `encode` may be an Autoencoder, which has both. `example` are two images or more,
+    from whose codes d is seen. A ValueError says what else a function gave.
     """
 
     def __init__(self, encode, decode, example):
         super(Autoencoder, self).__init__()  # whose codes may have any size
+        if isinstance(encode, Autoencoder):
+            decode = partial(decode_codes, encode) if encode.has_decoder else None
+            encode = partial(encode_images, encode)
+        if isinstance(encode, torch.nn.Module):
+            encode = partial(_encode_with, encode.eval())
+        if isinstance(decode, torch.nn.Module):
+            decode = partial(_decode_with, decode.eval())
         self.name, self.functions, self.has_decoder = "functions", (encode, decode), decode is not None
         self.latent_dim = _codes_of(encode, example.copy()).shape[1]  # a copy, which the function may change
+
+    def count_with(self, bar):
+        """Move a progress bar by every image that is encoded."""
+        encode, decode = self.functions
+
+        def encode_and_count(images):
+            bar.update(len(images))
+            return encode(images)
+
+        self.functions = encode_and_count, decode
 
     def encoder(self, x):
         with torch.autocast("cpu", enabled=False):  # a function may be torch's, too
@@ -68,6 +96,16 @@ def _codes_of(encode, images):
     return check_latents(_as_array(encode(images)), "the codes")
 
 
+@torch.no_grad()
+def _encode_with(module, images):
+    return module(to_batch(images, device_of(module)))
+
+
+@torch.no_grad()
+def _decode_with(module, z):
+    return module(torch.from_numpy(z).to(device_of(module))).permute(0, 2, 3, 1).clamp(0, 1)
+
+
 def _as_array(values):
     """What a function gave as an array, also a tensor with a gradient or on a GPU."""
     return values.detach().cpu().numpy() if isinstance(values, torch.Tensor) else np.asarray(values)
@@ -76,15 +114,15 @@ def _as_array(values):
 def evaluate(encode, decode, dataset, name="own", probes=("linear", "knn", "mlp"), seed=0, views=8, mlp=MLP, cnn=CNN):
     """The row of the results' table of any encoder, as a dict by column, under `name`.
 
-    `encode` and `decode` are functions as FunctionPair takes them, `decode` may be None; `dataset` is an ImageDataset. The
-    encoder is taken as it is: whether it has seen the test images is for its owner to say. `probes`, `seed` and all else are
-    as in `evaluate_probes`. In a frame with other rows it stands in the same tables and figures. Raises ValueError for the name
-    of a model, of which the row would be taken for another seed.
+    `encode` and `decode` are functions, torch modules or an Autoencoder, as FunctionPair takes them; `dataset` is an ImageDataset. The encoder is taken as it is: whether it has seen the test images is for its owner to say. `probes`, `seed` and
+    all else are as in `evaluate_probes`; for rows beside those of a study, those of its Settings. Most of the time goes into encoding `views`
+    of every training image, of which a bar shows the progress. In a frame with other rows it stands in the same tables and figures.
+    Raises ValueError for the name of a model, of which the row would be taken for another seed.
     """
     if name.lower() in MODELS:
         raise ValueError(f"{name!r} is a model of the study; give yours another name")
     whole_number(views, "views", 1)
-    (images, _), (test, _) = dataset.split("train"), dataset.split("test")
+    (images, _), (validation, _), (test, _) = (dataset.split(part) for part in ("train", "validation", "test"))
     model = FunctionPair(encode, decode, test[:2])
     row = {
         "dataset": dataset.name,
@@ -95,9 +133,12 @@ def evaluate(encode, decode, dataset, name="own", probes=("linear", "knn", "mlp"
         "train_images": len(images),
         "test_images": len(test),
     }
-    if model.has_decoder:
-        row.update(measure_reconstruction(model, dataset))
-    return row | evaluate_probes(model, dataset, probes, seed, views, mlp, cnn)[0]
+    count = views * len(images) + (1 + model.has_decoder) * (len(validation) + len(test))
+    with tqdm(total=count, desc=f"{name}: images encoded (fewer with views=1)", file=sys.stdout, leave=False) as bar:
+        model.count_with(bar)
+        if model.has_decoder:
+            row.update(measure_reconstruction(model, dataset))
+        return row | evaluate_probes(model, dataset, probes, seed, views, mlp, cnn)[0]
 
 
 def measure_reconstruction(model, dataset):
@@ -218,7 +259,7 @@ def evaluate_probes(model, dataset, probes, seed=0, views=8, mlp=MLP, cnn=CNN, f
     probes = (probes,) if isinstance(probes, str) else tuple(probes)
     if unknown := [probe for probe in probes if probe not in PROBES]:
         raise ValueError(f"unknown probe {unknown[0]!r}: choose one of {', '.join(PROBES)}")
-    start, row, found = time.perf_counter(), {}, {"predictions": {}}
+    start, row, found = time.thread_time(), {}, {"predictions": {}}
     images, labels = dataset.split("train")
     held_out = [(encode_images(model, x), y) for x, y in (dataset.split("validation"), dataset.split("test"))]
     count = views if any(PROBES[probe].takes_views for probe in probes) else 1
@@ -235,7 +276,7 @@ def evaluate_probes(model, dataset, probes, seed=0, views=8, mlp=MLP, cnn=CNN, f
         found["predictions"][name] = torch.from_numpy(scores["predictions"].astype(np.int16))
         if name == "mlp":
             found["classifier"] = fitted.state_dict()
-    return row | {"classifier_seconds": time.perf_counter() - start}, found
+    return row | {"classifier_seconds": time.thread_time() - start}, found
 
 
 def _views_of(model, images, count, seed, features):

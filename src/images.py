@@ -129,12 +129,13 @@ def _is_picture(path):
 def prepare_images(images):
     """Images from anywhere as uint8 (N, 32, 32, 3): the largest square in the middle, resized with an antialiasing filter.
 
-    `images` is one image or a list of images, each a PIL image, the path of an image file, or an array (H, W) or
-    (H, W, 3), uint8 or float in [0, 1]; or an array of several, (N, H, W, 3). Photographs are turned upright as their EXIF
+    `images` is one image or a list of images, each a PIL image, the path of an image file, or an array or tensor (H, W), (H, W, 3) or
+    (3, H, W), uint8 or float in [0, 1]; or an array or tensor of several, (N, H, W, 3) or (N, 3, H, W). Photographs are turned upright as their EXIF
     orientation says, transparent parts are white. Greyscale of 16 bits (modes I;16 and I) spans 0 to 65,535, of mode F 0 to 1;
     mode I spans 0 to 255 where it comes from no file and has no larger value. A ValueError names the image that is none of
     these or cannot be read.
     """
+    images = _channels_last(images)
     several = isinstance(images, (list, tuple)) or (isinstance(images, np.ndarray) and images.ndim == 4)
     images = images if several else [images]
     if len(images) == 0:
@@ -154,11 +155,22 @@ def _prepare(image, name):
         raise ValueError(f"{name} cannot be used: {str(error) or type(error).__name__}") from error
 
 
+def _channels_last(images):
+    """A tensor as an array, and an array with its channels last; anything else as it is."""
+    if hasattr(images, "detach"):
+        images = images.detach().cpu().numpy()
+    is_channels_first = (
+        isinstance(images, np.ndarray) and images.ndim >= 3 and images.shape[-3] == 3 != images.shape[-1]
+    )
+    return np.moveaxis(images, -3, -1) if is_channels_first else images
+
+
 def _from_array(array):
+    array = _channels_last(array)
     image = as_bytes(array) if isinstance(array, np.ndarray) else array
     fits = isinstance(image, np.ndarray) and image.dtype == np.uint8
     if not fits or not (image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 3)):
-        wanted = "a PIL image, a path or a uint8 or float array (H, W) or (H, W, 3)"
+        wanted = "a PIL image, a path or a uint8 or float array (H, W), (H, W, 3) or (3, H, W)"
         raise ValueError(f"an image must be {wanted}, not {describe(array)}")
     return Image.fromarray(image)
 

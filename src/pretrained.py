@@ -34,23 +34,37 @@ class TrainedModel(NamedTuple):
     row: dict
     codec: Codec | None = None
 
+    def __repr__(self):
+        what = f"{self.row['autoencoder']} of {self.row['latent_dim']} numbers, trained on {self.row['dataset']}"
+        measured = (
+            f"MSE {1000 * self.row['test_mse']:.1f} thousandths, MLP probe {100 * self.row['accuracy_mlp']:.1f} %"
+        )
+        return f"TrainedModel({what}; on test images {measured})"
+
 
 def classify(images, model=None):
-    """Class probabilities of images, from their latent codes alone: a table, a row an image, a column a class.
+    """Class probabilities of images, from their latent codes alone: a table of one row per image, with a file's name, and one column per class.
 
     `images` as `prepare_images` takes them. `model` is a TrainedModel, as `load_pretrained` gives it and, of an experiment that
     has been run, `load_trained` of src.study.checkpoints; or the path of a pretrained .safetensors file, of which the largest
     size is taken, 100 numbers; or None, the pretrained model of CIFAR-10 with 100 numbers. The probabilities, in [0, 1], are the
     softmax of the MLP probe. Raises ValueError for other images and models, DamagedFileError for a file that is not as written.
     """
-    model, images = _as_trained_model(model), prepare_images(images)
+    model, names, images = _as_trained_model(model), _names_of(images), prepare_images(images)
     encode, read, device = model.autoencoder.eval().encode, model.classifier.eval(), model.classifier.mean.device
     probabilities = []
     with torch.no_grad():
         for few in torch.from_numpy(images).split(200):
             x = few.to(device).permute(0, 3, 1, 2).float() / 255
             probabilities.append(read(encode(x)).softmax(1).cpu())
-    return pd.DataFrame(torch.cat(probabilities).numpy(), columns=model.classes)
+    return pd.DataFrame(torch.cat(probabilities).numpy(), names, model.classes)
+
+
+def _names_of(images):
+    """The names of files, and the numbers of other images, in their order; None where they are all numbers."""
+    images = images if isinstance(images, (list, tuple)) else [images]
+    names = [Path(image).name if isinstance(image, (str, Path)) else i for i, image in enumerate(images)]
+    return names if any(isinstance(name, str) for name in names) else None
 
 
 def load_pretrained(dataset="CIFAR10", latent_dim=100):

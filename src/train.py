@@ -3,6 +3,7 @@
 import math
 import sys
 import time
+import warnings
 from collections import defaultdict
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -31,6 +32,7 @@ from src.utils import (
 )
 
 LABEL_SMOOTHING = 0.1  # of all networks that are trained with labels
+FEW_STEPS = 50  # a training of fewer is warned of
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ def fit(
     history = _resume(checkpoint, made_by, parts)
     bar = tqdm(range(len(history) + 1, config.epochs + 1), progress, disable=not progress, file=sys.stdout)
     for epoch in bar:
-        start = time.perf_counter()
+        start = time.thread_time()
         model.train()
         terms = _train_epoch(batches(), loss, optimizers, schedules)
         _check_finite(terms, model, epoch)
@@ -87,7 +89,7 @@ def fit(
         record = {"epoch": epoch} | {f"train_{term}": value for term, value in terms.items()}
         if after_epoch:
             record.update(after_epoch(record))
-        history.append(record | {"seconds": time.perf_counter() - start})
+        history.append(record | {"seconds": time.thread_time() - start})
         bar.set_postfix(loss=f"{terms['total']:.4g}")
         if checkpoint:
             state = {name: part.state_dict() for name, part in parts.items()}
@@ -261,6 +263,9 @@ def _fit_to_images(model, dataset, config, arguments):
     # the more units, the less variance the last of them have, and the smaller the steps that they bear
     config = replace(config, linear_rate=config.linear_rate * min(1, 100 / model.latent_dim))
     steps = _count_batches(len(images), config.batch_size)
+    if config.epochs * steps < FEW_STEPS:
+        few = f"{config.epochs * steps} steps train little: {len(images)} images in batches of {config.batch_size}"
+        warnings.warn(f"{few}; more epochs or a smaller batch_size in TrainConfig take more", stacklevel=3)
     return fit(model, batches, model.loss, config, steps=steps, after_epoch=after_epoch, **arguments)
 
 

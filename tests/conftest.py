@@ -12,6 +12,7 @@ import pytest
 import torch
 from threadpoolctl import threadpool_limits
 
+from data.make_sample import save_sample
 from src import features, self_supervised
 from src.data_loader import CLASSES, SUPERCLASS_OF, SUPERCLASSES, ImageDataset, load_dataset
 from src.download import ARRAYS
@@ -50,7 +51,8 @@ def repository(folder, script, dataset=None):
         shutil.copytree(ROOT / "data" / "sample", folder / "data" / "sample")
     else:
         (folder / "data" / "sample").mkdir(parents=True)
-        np.savez(folder / "data" / "sample" / "CIFAR10.npz", **{key: getattr(dataset, key) for key in ARRAYS})
+        arrays = {key: getattr(dataset, key) for key in ARRAYS}
+        save_sample(folder / "data" / "sample" / "CIFAR10.npz", **arrays, effort=0)
     (folder / "go.py").write_text(script)
     return folder
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from data.make_sample import save_sample
 from src import data_loader
 from src.data_loader import DataUnavailableError, ImageDataset, class_names, load_dataset, load_datasets, save_dataset
 from src.download import ARRAYS
@@ -49,10 +50,17 @@ def test_splits_are_apart_and_complete(tiny):
         tiny.split("holdout")
 
 
-def test_the_sample_is_balanced_and_says_that_it_is_one(sample):
+@pytest.mark.parametrize(("name", "train", "test"), [("CIFAR10", 500, 100), ("CIFAR100", 30, 10)])
+def test_the_sample_is_balanced_and_says_that_it_is_one(name, train, test):
+    sample = load_dataset(name, sample=True)
     assert sample.is_sample and "sample" in sample.source
-    assert np.bincount(sample.y_train).tolist() == [500] * 10
-    assert np.bincount(sample.y_test).tolist() == [100] * 10
+    assert set(np.bincount(sample.y_train)) == {train} and set(np.bincount(sample.y_test)) == {test}
+
+
+def test_a_sample_is_kept_without_loss(tmp_path, monkeypatch, tiny):
+    monkeypatch.setattr(data_loader, "SAMPLE_DIR", tmp_path)
+    save_sample(tmp_path / "CIFAR10.npz", *(getattr(tiny, key) for key in ("x_train", "y_train", "x_test", "y_test")))
+    assert load_dataset("CIFAR10", sample=True).fingerprint == tiny.fingerprint
 
 
 def test_without_data_the_sample_serves_with_a_warning(tmp_path):
@@ -214,8 +222,7 @@ def test_the_complete_data_are_complete(real):
 
 
 @pytest.mark.real
-def test_the_sample_comes_from_the_complete_data(real, sample):
-    if real.name != "CIFAR10":
-        pytest.skip("there is no sample of CIFAR-100")
+def test_the_sample_comes_from_the_complete_data(real):
+    sample = load_dataset(real.name, sample=True)
     known = {image.tobytes(): label for image, label in zip(real.x_test, real.y_test, strict=True)}
     assert all(known[image.tobytes()] == label for image, label in zip(sample.x_test, sample.y_test, strict=True))

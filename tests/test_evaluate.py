@@ -10,6 +10,7 @@ import pytest
 import torch
 from conftest import ONCE, QUICK, same_weights
 from sklearn.decomposition import PCA
+from torch import nn
 
 from src import evaluate
 from src.autoencoder import build_autoencoder
@@ -151,6 +152,25 @@ def test_any_two_functions_are_measured_as_the_studys_models_are(own_pca, tiny):
     assert (row["autoencoder"], row["latent_dim"], row["dataset"]) == ("my PCA", 10, "CIFAR10")
 
 
+def test_torch_modules_and_an_autoencoder_are_measured_as_functions_are(own_pca, tiny):
+    ours = own_pca[2]
+    encode = nn.Sequential(nn.Flatten(), nn.Linear(3072, 10))
+    encode[1].weight.data, encode[1].bias.data = ours.components.data, -ours.components.data @ ours.mean.data
+    decode = nn.Sequential(nn.Linear(10, 3072), nn.Unflatten(1, (3, 32, 32)))
+    decode[0].weight.data, decode[0].bias.data = ours.components.data.T.contiguous(), ours.mean.data
+    rows = [evaluate.evaluate(*pair, tiny, probes=["knn"], views=1) for pair in ((encode, decode), (ours, None))]
+    expected = measure_reconstruction(ours, tiny)["test_mse"]
+    assert [row["test_mse"] for row in rows] == pytest.approx([expected, expected], rel=1e-5)
+    assert rows[0]["accuracy_knn"] == pytest.approx(rows[1]["accuracy_knn"], abs=0.02)
+
+
+def test_a_bar_counts_the_images_that_are_encoded(own_pca, tiny, monkeypatch):
+    bars, bar = [], evaluate.tqdm
+    monkeypatch.setattr(evaluate, "tqdm", lambda **how: bars.append(bar(**how)) or bars[-1])
+    evaluate.evaluate(own_pca[0], None, tiny, probes=["mlp"], views=3, mlp=ONCE)
+    assert bars[0].n == bars[0].total == 3 * 180 + 20 + 100
+
+
 def test_its_row_stands_in_the_tables_and_the_figures(own_pca, tiny, results):
     row = evaluate.evaluate(*own_pca[:2], tiny, "my PCA", probes=["mlp"], views=1, mlp=ONCE)
     results = pd.concat([results, pd.DataFrame([row])], ignore_index=True)
@@ -159,8 +179,8 @@ def test_its_row_stands_in_the_tables_and_the_figures(own_pca, tiny, results):
         tables.accuracy_table(results).loc[("CIFAR10", "my PCA"), "d = 10"].strip("*")
         == f"{100 * row['accuracy_mlp']:.1f}"
     )
-    figure = classification.accuracy(results, PRIOR_WORK, ["conv", "my PCA"])
-    assert "my PCA" in [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    figure = classification.accuracy(results, PRIOR_WORK, 10)
+    assert "my PCA" in [text.get_text() for text in figure.axes[0].get_yticklabels()]
     plt.close(figure)
 
 

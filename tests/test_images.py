@@ -417,8 +417,15 @@ def test_it_is_found_by_its_name_once_it_is_kept(folder, tmp_path):
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["colours"]
     save_dataset(dataset, tmp_path / "data")  # once more does nothing
     (folder / "red" / "1.png").unlink()
-    with pytest.raises(ValueError, match="colours has something else; delete it"):
+    with pytest.raises(ValueError, match="colours has something else; give the data set another name"):
         save_dataset(load_image_folder(folder, "colours"), tmp_path / "data")
+    fewer = load_image_folder(folder, "colours")
+    save_dataset(fewer, tmp_path / "data", overwrite=True)
+    assert load_dataset("colours", tmp_path / "data").fingerprint == fewer.fingerprint
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["colours"]
+    (tmp_path / "data" / "mine").mkdir()
+    with pytest.raises(ValueError, match="mine has something else"):  # which is no data set
+        save_dataset(load_image_folder(folder, "mine"), tmp_path / "data", overwrite=True)
     for name in ("CIFAR10", "sample", "a/b", ".."):
         with pytest.raises(ValueError, match="cannot be its name"):
             save_dataset(load_image_folder(folder, name), tmp_path / "data")

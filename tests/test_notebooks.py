@@ -13,6 +13,7 @@ from nbclient import NotebookClient
 from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
+from data.make_sample import save_sample
 from src.download import ARRAYS
 from src.utils import ROOT
 
@@ -78,7 +79,7 @@ def run(tmp_path, sample):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     (tmp_path / "data/sample").mkdir(parents=True)
     part = {key: getattr(sample, key)[::4] for key in ARRAYS}
-    np.savez(tmp_path / "data/sample/CIFAR10.npz", **part)
+    save_sample(tmp_path / "data/sample/CIFAR10.npz", **part, effort=0)
 
     def execute(name, **parameters):
         notebook = parameterize_notebook(

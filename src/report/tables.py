@@ -107,7 +107,7 @@ def _bold(text, is_best):
 
 def few_labels_table(rows):
     """Test accuracy (%) by number of labelled images of each class, means ± standard deviation over draws."""
-    groups = rows.assign(code=rows.code.map(lambda name: "CNN from scratch" if name == "cnn" else label(name)))
+    groups = rows.assign(code=rows.code.map(lambda name: "network from scratch" if name == "cnn" else label(name)))
     groups = groups.groupby(["dataset", "code", "per_class"], sort=False).accuracy
     texts = (100 * groups.mean()).map("{:.1f}".format)
     texts += (100 * groups.std()).map(" ± {:.1f}".format).where(groups.size() > 1, "")

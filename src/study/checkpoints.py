@@ -71,8 +71,7 @@ def origin(experiment, dataset, settings):
 
     Of the code, `code` is what all results of a class depend on, `model` the class itself. Comments and docstrings may change.
     """
-    name, settings = experiment.autoencoder, settings.at(experiment.latent_dim)
-    parts = asdict(settings)
+    name, parts = experiment.autoencoder, asdict(settings)
     made_with = {part: parts[part] for part in (model_class(name).trained_with, "views", "mlp", "cnn")}
     made_with["network"] = network_of(name, settings)
     return {
