@@ -40,7 +40,7 @@ LOOKS = {  # in the order of tables; a model of one's own is entered here, too, 
     "nested": Look("nested AE", "#00857c", "P"),
 }
 OF_ONE_SIZE = ("pixels", "spatial", "spatial_finetuned")
-WITH_LABELS = ("supervised", "spatial_finetuned")  # whose encoder was trained with labels
+
 
 PRIOR = {"color": "#b8860b", "label": "prior work, conv", "marker": "x", "lw": 0.9}
 PROBE_LABELS = {"linear": "linear", "knn": "kNN", "mlp": "MLP", "cnn": "CNN"}
