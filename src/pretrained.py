@@ -1,7 +1,7 @@
 """Pretrained models that come with the repository, and the class of an image, read from its latent code alone.
 
-They are codes of the full study and the MLP probes on them, a file a data set. `run/pack_pretrained.py` makes the files, and
-`models/pretrained/README.md` is their model card. Nothing here needs the study.
+They are codes of the full study and the MLP probes on them, a file for each data set and autoencoder. `run/pack_pretrained.py` makes the files,
+and `models/pretrained/README.md` is their model card. Nothing here needs the study.
 """
 
 import json
@@ -21,7 +21,13 @@ from src.images import prepare_images
 from src.utils import MODELS_DIR, DamagedFileError, fingerprint
 
 FOLDER = MODELS_DIR / "pretrained"
-LATENT_DIMS = (10, 20, 50, 100)
+BOTH = "both_50"  # features and pixels share its numbers
+SIZES = {  # the latent sizes that come with the repository, by data set and autoencoder
+    ("CIFAR10", BOTH): (10, 20, 50, 100),
+    ("CIFAR10", "conv"): (10, 20, 50, 100),
+    ("CIFAR10", "pca"): (10, 20, 50, 100),
+    ("CIFAR100", BOTH): (100,),
+}
 CODED_UNDER = ("unit", "mean", "std")
 
 
@@ -47,7 +53,7 @@ def classify(images, model=None):
 
     `images` as `prepare_images` takes them. `model` is a TrainedModel, as `load_pretrained` gives it and, of an experiment that
     has been run, `load_trained` of src.study.checkpoints; or the path of a pretrained .safetensors file, of which the largest
-    size is taken, 100 numbers; or None, the pretrained model of CIFAR-10 with 100 numbers. The probabilities, in [0, 1], are the
+    size is taken, 100 numbers; or None, what `load_pretrained()` gives. The probabilities, in [0, 1], are the
     softmax of the MLP probe. Raises ValueError for other images and models, DamagedFileError for a file that is not as written.
     """
     model, names, images = _as_trained_model(model), _names_of(images), prepare_images(images)
@@ -67,19 +73,28 @@ def _names_of(images):
     return names if any(isinstance(name, str) for name in names) else None
 
 
-def load_pretrained(dataset="CIFAR10", latent_dim=100):
-    """The TrainedModel that comes with the repository, trained on "CIFAR10" or "CIFAR100", of 10, 20, 50 or 100 numbers.
+def load_pretrained(dataset="CIFAR10", latent_dim=100, autoencoder=BOTH):
+    """The TrainedModel that comes with the repository, by data set, size of the code and autoencoder; SIZES has all there are.
 
-    Raises ValueError for other data sets and sizes, and DamagedFileError where the file is not as it was written.
+    "both_50" keeps the image and the class, "conv" and "pca" the image. Raises ValueError for others, and DamagedFileError where the file is not
+    as it was written.
     """
-    if dataset not in CLASSES or latent_dim not in LATENT_DIMS:
-        known = f"{' and '.join(CLASSES)}, of {', '.join(map(str, LATENT_DIMS))} numbers"
-        raise ValueError(f"there is no pretrained model of {dataset!r} with {latent_dim!r} numbers, but of {known}")
-    path = FOLDER / f"{dataset}.safetensors"
+    if latent_dim not in SIZES.get((dataset, autoencoder), ()):
+        known = "; ".join(
+            f"{name} of {kept} with {', '.join(map(str, d))} numbers" for (kept, name), d in SIZES.items()
+        )
+        asked = f"{autoencoder} of {dataset} with {latent_dim!r} numbers"
+        raise ValueError(f"there is no pretrained {asked}, but {known}")
+    path = file_of(dataset, autoencoder, FOLDER)
     model = _load_file(path, int(latent_dim))
-    if model.row["dataset"] != dataset:
-        raise DamagedFileError(f"{path} holds models of {model.row['dataset']}; get it anew with the repository")
+    if (model.row["dataset"], model.row["autoencoder"]) != (dataset, autoencoder):
+        raise DamagedFileError(f"{path} holds other models; get it anew with the repository")
     return model
+
+
+def file_of(dataset, autoencoder, folder):
+    """Where the pretrained models of an autoencoder are kept in a folder."""
+    return folder / f"{dataset}_{autoencoder}.safetensors"
 
 
 def checksum(tensors):
@@ -95,7 +110,7 @@ def _as_trained_model(model):
         return model
     is_path = isinstance(model, (str, Path))
     if is_path and Path(model).suffix == ".safetensors":
-        return _load_file(Path(model).expanduser(), max(LATENT_DIMS))
+        return _load_file(Path(model).expanduser())
     is_of_a_study = type(model).__module__.startswith("src.study.") or (is_path and Path(model).suffix == ".pt")
     if is_of_a_study:
         raise ValueError(f"{model} is of a study; give classify what load_trained of src.study.checkpoints makes of it")
@@ -104,9 +119,10 @@ def _as_trained_model(model):
     raise ValueError(f"model must be {takes}, not {what}; load_pretrained and load_trained give a TrainedModel")
 
 
-def _load_file(path, latent_dim):
-    """The TrainedModel of a pretrained file with codes of `latent_dim` numbers, ready for use."""
+def _load_file(path, latent_dim=None):
+    """The TrainedModel of a pretrained file with codes of `latent_dim` numbers, or of as many as there are, ready for use."""
     made_by, tensors = _read(path)
+    latent_dim = latent_dim or max(map(int, made_by["rows"]))
     row = made_by["rows"][str(latent_dim)]
     classes = CLASSES[row["dataset"]]
     autoencoder = build_autoencoder(row["autoencoder"], latent_dim, **made_by["network"])
