@@ -84,7 +84,7 @@ def kept(image, name, size, step):
     z, count = rounded(encode_images(model.autoencoder, image), model.codec, step)
     decoded = decode_codes(model.autoencoder, z)
     error = 1000 * np.square(decoded - image / 255).mean()
-    caption = f"error {error:.1f} thousandths<br>{8 * count / size:.0f} bits a number: {count} bytes"
+    caption = f"error {error:.1f} thousandths<br>{8 * count / size:.0f} bits per number: {count} bytes"
     probabilities = torch.from_numpy(predict_logits(model.classifier, z)).softmax(1)[0].tolist()
     return decoded[0], caption, dict(zip(model.classes, probabilities, strict=True))
 

@@ -1,4 +1,4 @@
-"""How many bytes an image takes, as a quantised code and in the formats of the web, beside what is kept of it.
+"""How many bytes one image takes, as a quantised code and in the formats of the web, beside what is kept of it.
 
 Rows, their figure and their tables, for the notebook `bytes`.
 """
@@ -60,7 +60,7 @@ def code_rates(autoencoder, dataset, name, classifier=None, steps=STEPS, count=I
 
 
 def format_rates(dataset, count=IMAGES, qualities=QUALITIES):
-    """The first `count` test images in the formats of the web that Pillow can write here, each as small as it can, a row a format and quality.
+    """The first `count` test images in the formats of the web that Pillow can write here, each as small as it can, one row per format and quality.
 
     Columns: `dataset`, `name`, `quality`, `bytes` an image, `payload`, those of them that are not the container's, and `mse`.
     """
@@ -88,7 +88,7 @@ def _error(kept, images):
 
 
 def draw_rates(codes, formats, dataset, title="What a code costs in bytes"):
-    """Error of the image, and bits of the class by the MLP probe, against bytes an image: the best of all sizes and steps of each code.
+    """Error of the image, and bits of the class by the MLP probe, against bytes per image: the best of all sizes and steps of each code.
 
     `codes` and `formats` are rows of `code_rates` and `format_rates`, formats without their containers; dashed are codes of features with
     steps that are equal parts of each number's spread.

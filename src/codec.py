@@ -1,6 +1,6 @@
-"""Latent codes in real bytes: quantised, and entropy-coded under a normal distribution a number. Needs `pip install constriction`.
+"""Latent codes in real bytes: quantised, and entropy-coded under one normal distribution per number. Needs `pip install constriction`.
 
-Uniform quantisation with entropy coding is within a quarter of a bit a number of the optimum (Gish & Pierce 1968,
+Uniform quantisation with entropy coding is within a quarter of a bit per number of the optimum (Gish & Pierce 1968,
 https://doi.org/10.1109/TIT.1968.1054193). The range coder is constriction's (https://bamler-lab.github.io/constriction).
 """
 

@@ -64,7 +64,7 @@ class PatchDictionary(nn.Module):
         return F.adaptive_avg_pool2d(nearer.unflatten(0, (x.shape[0], side, side)).permute(0, 3, 1, 2), GRID).flatten(1)
 
     def learn(self, x, seed):
-        """K-means of whitened patches of images `x`, forty an image."""
+        """K-means of whitened patches of images `x`, forty of each image."""
         patches = patches_of(x, self.stride)
         patches = torch.cat([image[torch.randperm(len(image))[:40]] for image in patches])
         self.mean.copy_(patches.mean(0))

@@ -67,7 +67,7 @@ def fit(
     """Train `model` for `config.epochs` epochs; the loop that autoencoders and classifiers share.
 
     `batches()` yields the batches of one epoch, `steps` of them, each a tuple of tensors; `loss(*batch)` gives the terms of the
-    loss by name, of which `total` is minimised. Returns the history, a dict an epoch: `epoch`, `seconds`, every term as
+    loss by name, of which `total` is minimised. Returns the history, one dict per epoch: `epoch`, `seconds`, every term as
     `train_TERM`, and what `after_epoch(record)` returns; `on_epoch(record)` is called with each when it is whole. `progress`
     is the label of a progress bar, None for none.
     With `checkpoint`, a path, the state is kept there after every epoch, and training that finds one goes on from it, to the
@@ -192,7 +192,7 @@ def train_autoencoder(model, images, config=TrainConfig(), seed=0, progress=True
     """Train a new `model` on images, on the GPU where there is one, through the stages that its class names.
 
     `images` are uint8 (N, 32, 32, 3), of which the last tenth are for validation, or an ImageDataset, of which the training split is
-    taken. Returns the history, a dict an epoch: `epoch`, `seconds`, and each term of the loss as `train_TERM` and `val_TERM`, means
+    taken. Returns the history, one dict per epoch: `epoch`, `seconds`, and each term of the loss as `train_TERM` and `val_TERM`, means
     over the images of the split; empty where the code is in closed form. `on_epoch`, a function, is called with each. Labels are
     looked at in a stage "labels" only, whose epochs have no `val_TERM`.
     The same seed gives the same weights on one thread, for models of `build_autoencoder` with the same seed; the caller's

@@ -243,7 +243,7 @@ def _differences(answers, dataset, sizes, first, second, probe):
 
 
 def confusion_matrices(confusions, title):
-    """Confusion matrices in per cent of each true class, a panel a data set.
+    """Confusion matrices in per cent of each true class, one panel per data set.
 
     `confusions` maps a data set to true labels, predicted labels and the names of the classes.
     """

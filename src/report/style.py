@@ -1,4 +1,4 @@
-"""The one visual language of all figures: a colour and a marker an autoencoder, a line style a data set."""
+"""The one visual language of all figures: one colour and marker per autoencoder, one line style per data set."""
 
 from pathlib import Path
 from typing import NamedTuple

@@ -27,7 +27,7 @@ def collect_answers(experiments, datasets, folder=""):
 
 
 def save_answers(answers, folder=""):
-    """Keep answers as `reports/FOLDER/answers.npz`, a bit an image, all or nothing."""
+    """Keep answers as `reports/FOLDER/answers.npz`, one bit per image, all or nothing."""
     packed = {}
     for (e, probe), is_right in answers.items():
         packed[f"{e.dataset} {e.autoencoder} {e.latent_dim} {e.seed} {probe} {len(is_right)}"] = np.packbits(is_right)

@@ -106,7 +106,7 @@ def save_checkpoint(experiment, folder, made_by, row, learnt):
 
 
 def load_checkpoint(experiment, folder=""):
-    """What an experiment left: `row`, `history` (a dict an epoch), test `predictions` by probe, `origin`, `probes`, `classes`, the
+    """What an experiment left: `row`, `history` (one dict per epoch), test `predictions` by probe, `origin`, `probes`, `classes`, the
     weights of the autoencoder, `state`, and of the MLP probe, `classifier`.
 
     `experiment` is an Experiment or the path of its checkpoint. Raises ValueError where there is nothing or a file of another

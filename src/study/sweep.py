@@ -49,7 +49,7 @@ class SweepError(RuntimeError):
 def run_sweep(experiments, n_jobs=-1, sample=False, settings=Settings(), folder=""):
     """Run those experiments that have not been run with these settings, data and code, `n_jobs` at a time.
 
-    `n_jobs` is -1 for one a core; on a GPU it is one at a time. Returns the table of all experiments, a row each, in the order
+    `n_jobs` is -1 for one per core; on a GPU it is one at a time. Returns the table of all experiments, one row each, in the order
     given, those that differ in their probes alone as one. Every row is in `results_path(folder)` as soon as its experiment ends.
     With `sample`, everything is on the embedded sample, and the folder "sample". Raises SweepError, naming them, where experiments failed; the others are run all the same.
     On a cluster it runs inside joblib's own context manager; all machines see the same folder, and a failed worker is restarted:
