@@ -28,7 +28,9 @@ class Autoencoder(nn.Module):
     """The contract. A subclass supplies `encoder` and `decoder`, and overrides `loss` where it is not the MSE."""
 
     latent_dims = range(1, MAX_LATENT_DIM + 1)  # the sizes that its code can have
-    stages = ("reconstruction",)  # how it is trained, in order: by its own loss, by "labels"; () where in closed form
+    stages = (
+        "reconstruction",
+    )  # how it is trained, in order, by names in STAGES of src.train; () where in closed form
     trained_with = "train"  # which of a study's settings
     further_code = ()  # modules that its results depend on, beside those of its class
     one_training = False  # whether one training serves all sizes, which have the same weights

@@ -241,7 +241,9 @@ class FeatureAutoencoder(ConvAutoencoder):
                 raise ValueError(f"{name} must be from 0 to 1, not {part!r}")
         feature_count = round(share * self.latent_dim)
         self.pixel_count = self.latent_dim - feature_count
-        self.features.requires_grad_(bool(self.pixel_count > 0))  # the convolutions before the numbers for pixels
+        if not self.pixel_count:
+            self.stages = ("decoding",)
+            self.features.requires_grad_(False)  # the convolutions before the numbers for pixels
         least = min(LEAST_OF_NETWORK, feature_count) if of_network else 0
         counts = {"network_features": max(least, round(of_network * feature_count))}
         counts["patch_features"] = feature_count - counts["network_features"]

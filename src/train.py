@@ -16,7 +16,7 @@ from torch import nn
 from tqdm import tqdm
 
 from src.data_loader import ImageDataset
-from src.encode import image_batches, random_view, to_batch
+from src.encode import encode_images, image_batches, random_view, to_batch
 from src.source import code_of_class
 from src.utils import (
     check_images,
@@ -209,8 +209,7 @@ def train_autoencoder(model, images, config=TrainConfig(), seed=0, progress=True
         arguments = {"made_by": made_by, "progress": label if progress else None, "on_epoch": on_epoch}
         for stage in model.stages:
             arguments["checkpoint"] = checkpoint if stage == model.stages[0] else checkpoint and f"{checkpoint}.{stage}"
-            fit_stage = _fit_to_labels if stage == "labels" else _fit_to_images
-            history += fit_stage(model, dataset, config, arguments)
+            history += STAGES[stage](model, dataset, config, arguments)
     return history
 
 
@@ -250,12 +249,38 @@ def _count_batches(count, batch_size):
 
 def _fit_to_images(model, dataset, config, arguments):
     """Train a model by its own loss, without labels, on images of which half are mirrored."""
-    (images, _), (validation, _) = dataset.split("train"), dataset.split("validation")
+    images = dataset.split("train")[0]
 
     def batches():
         for indices in _shuffled(len(images), config.batch_size):
             x = to_batch(images[indices], get_device())
             yield (torch.where(torch.rand(len(x), 1, 1, 1, device=x.device) < 0.5, x.flip(3), x),)
+
+    return _fit_without_labels(model, dataset, batches, model.loss, config, arguments)
+
+
+def _fit_decoder(model, dataset, config, arguments):
+    """Train the decoder of a frozen encoder; images and their mirror images are encoded once."""
+    images, device = dataset.split("train")[0], get_device()
+    codes = torch.from_numpy(encode_images(model, images))
+    mirrored_codes = torch.from_numpy(encode_images(model, images[:, :, ::-1]))
+
+    def batches():
+        for indices in _shuffled(len(images), config.batch_size):
+            x, is_mirrored = to_batch(images[indices], device), torch.rand(len(indices), 1) < 0.5
+            z = torch.where(is_mirrored, mirrored_codes[indices], codes[indices]).to(device)
+            yield z, torch.where(is_mirrored[:, :, None, None].to(device), x.flip(3), x)
+
+    def loss(z, x):
+        error = F.mse_loss(model.decode(z), x)
+        return {"total": error, "reconstruction": error}
+
+    return _fit_without_labels(model, dataset, batches, loss, config, arguments)
+
+
+def _fit_without_labels(model, dataset, batches, loss, config, arguments):
+    """Train on batches of the training images, at the autoencoders' rates, and measure the model's loss on validation images."""
+    images, validation = dataset.split("train")[0], dataset.split("validation")[0]
 
     def after_epoch(record):
         return {f"val_{term}": value for term, value in mean_loss(model, validation).items()}
@@ -265,8 +290,8 @@ def _fit_to_images(model, dataset, config, arguments):
     steps = _count_batches(len(images), config.batch_size)
     if config.epochs * steps < FEW_STEPS:
         few = f"{config.epochs * steps} steps train little: {len(images)} images in batches of {config.batch_size}"
-        warnings.warn(f"{few}; more epochs or a smaller batch_size in TrainConfig take more", stacklevel=3)
-    return fit(model, batches, model.loss, config, steps=steps, after_epoch=after_epoch, **arguments)
+        warnings.warn(f"{few}; more epochs or a smaller batch_size in TrainConfig take more", stacklevel=4)
+    return fit(model, batches, loss, config, steps=steps, after_epoch=after_epoch, **arguments)
 
 
 def _fit_to_labels(model, dataset, config, arguments):
@@ -285,6 +310,9 @@ def _fit_to_labels(model, dataset, config, arguments):
 
     steps = _count_batches(len(images), config.batch_size)
     return fit(nn.ModuleList([model, classifier]), batches, loss, config, steps=steps, **arguments)
+
+
+STAGES = {"reconstruction": _fit_to_images, "decoding": _fit_decoder, "labels": _fit_to_labels}
 
 
 @torch.no_grad()

@@ -135,3 +135,16 @@ def test_known_features_of_both_kinds_make_the_same_code(tiny):
 def test_parts_that_are_none_are_refused(part):
     with pytest.raises(ValueError, match="of_network must be from 0 to 1"):
         build_autoencoder("both", 10, of_network=part)
+
+
+def test_the_decoder_of_a_frozen_code_is_trained_on_images_and_mirror_images(tiny, monkeypatch):
+    model, seen = start("features", 10, tiny.split("train")[0]), []
+    decode = model.decode
+    monkeypatch.setattr(model, "decode", lambda z: seen.append(z.detach().clone()) or decode(z))
+    train_autoencoder(model, tiny, ONCE, progress=False)
+    images = tiny.split("train")[0]
+    known = torch.from_numpy(np.concatenate([encode_images(model, x) for x in (images, images[:, :, ::-1])]))
+    trained_on = torch.cat(seen[:3])  # batches of the only epoch
+    found = torch.cdist(trained_on, known).argmin(1)
+    assert torch.equal(known[found], trained_on) and len(set(found.tolist())) == len(images)
+    assert 40 < (found >= len(images)).sum() < 140
