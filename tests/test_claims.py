@@ -91,7 +91,7 @@ def claims():
             f"{points(C10, 100, 'conv', 'pca')} with 100,",
             f"patch features reach {whole(C10, 'features', 100)} after {minutes('features')} of one core, the self-supervised network "
             f"{whole(C10, 'self_supervised', 100)} after {minutes('self_supervised')}, and both together {whole(C10, 'both', 100)}.",
-            f"Its error is {times(C10, 'both', 'conv', 100)} the autoencoder's; half of the numbers for pixels bring that down to "
+            f"Its error is {times(C10, 'both', 'conv', 100)} the autoencoder's; half of the numbers for pixels brings that down to "
             f"{times(C10, 'both_50', 'conv', 100)}, and the accuracy to {whole(C10, 'both_50', 100)}.",
             f"from {whole(C10, 'conv', 100, 'linear')} (linear) to {whole(C10, 'conv', 100, 'cnn')} (CNN):",
             f"the prior work reports {100 * PRIOR.accuracy[C10, 100]:.0f} % with its own classifier, and the MLP reads "
