@@ -124,34 +124,32 @@ def quick(datasets, families, latent_dims, seeds=None, probes=DEFAULT_PROBES):
 def full(datasets, families, latent_dims, seeds=None, probes=DEFAULT_PROBES):
     """The experiments of the full study, a sum of grids, most of them of one seed.
 
-    Every family, PCA and the pixels at every size; codes of features at every size of CIFAR-10, and at 10 and 100 numbers of CIFAR-100; an
-    encoder that is trained with labels, of 100 numbers. The CNN probe on conv and PCA of CIFAR-10, and on all of these codes at 10 and 100
-    numbers, of CIFAR-100 at 100. What gives a scale, the random encoder and start and the prior work's codes, on CIFAR-10.
-    Where no seeds are given, conv, PCA and patch features have three at 10 and 100 numbers of CIFAR-10.
+    Every family, PCA and the pixels at every size; codes of features at every size of CIFAR-10, and at 10 and 100 numbers of CIFAR-100. The
+    CNN probe on the pixels and on codes of 100 numbers, and on conv and PCA of CIFAR-10 at every size. What gives a scale, encoders that
+    are random or trained with labels, the random start and the prior work's codes, on CIFAR-10. Where no seeds are given, conv has three at
+    10 and 100 numbers of CIFAR-10.
     """
     datasets, sizes, families, probes = tuple(datasets), tuple(latent_dims), tuple(families), _names(probes)
     seeds = None if seeds is None else _seeds(seeds)
     first, to_100 = _seeds(seeds)[:1], [size for size in sizes if size <= 100]
     ends, longest = ([size for size in sizes if size in chosen] for chosen in ((10, 100), (100,)))
     cifar10 = [name for name in datasets if name == "CIFAR10"]
-    of_images = [name for name in families if name == "conv"] + ["pca"]
+    conv = [name for name in families if name == "conv"]
     experiments = (
         grid(cifar10, FEATURES, to_100, first, probes)
         + grid(datasets, FEATURES, ends, first, probes)
         + grid(datasets, families, sizes, first, probes)
         + grid(datasets, ["pca"], sizes, first, probes)
         + grid(datasets, ["pixels"], sizes, first, [*probes, "cnn"])
-        + grid(datasets, [*of_images, *FEATURES], longest, first, ["cnn"])
-        + grid(cifar10, FEATURES, ends, first, ["cnn"])
-        + grid(cifar10, of_images, sizes, first, ["cnn"])
-        + grid(datasets, ["supervised"], longest, first, probes)
-        + grid(cifar10, ["random_start"], longest, first, probes)
+        + grid(datasets, [*conv, "pca", *FEATURES], longest, first, ["cnn"])
+        + grid(cifar10, [*conv, "pca"], sizes, first, ["cnn"])
+        + grid(cifar10, ["supervised", "random_start"], longest, first, probes)
         + grid(cifar10, ["random", "spatial", "spatial_finetuned"], sizes, first, probes)
     )
     if seeds is not None:
         experiments += grid(datasets, families, sizes, seeds, probes) + grid(cifar10, FEATURES, to_100, seeds, probes)
     else:
-        experiments += grid(cifar10, [*of_images, "features"], ends, MORE_SEEDS, probes)
+        experiments += grid(cifar10, conv, ends, MORE_SEEDS, probes)
     return merge(experiments)
 
 
@@ -185,7 +183,7 @@ PRESETS = {
             Network(width=64, depth=6),
             TrainConfig(epochs=8),
             random_start=TrainConfig(epochs=8, linear_rate=1.0),
-            features=TrainConfig(epochs=8),
+            features=TrainConfig(epochs=4),
         ),
         full,
         {"counts": (10, 50, 100, 500), "draws": 3},
