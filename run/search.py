@@ -22,6 +22,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import Normalizer, StandardScaler
+from sklearn.svm import SVC
 from torch.nn import Module
 
 from src.autoencoder import build_autoencoder
@@ -197,6 +198,28 @@ def search_scratch_on(dataset, count):
     search(key_of(dataset, f"few labels, network from scratch, {count} a class"), options, network)
 
 
+def search_few_labels(dataset):
+    """The probe of every code on few labels, for each number of labelled images of a class."""
+    without_labels = [name for name in CODES if name != "supervised"]
+    for code, count in product(codes_of(dataset, SIZES[-1:], without_labels), counts_of(dataset)):
+        search_few_labels_on(dataset, code, count)
+
+
+def search_few_labels_on(dataset, code, count):
+    labels, truth = dataset.split("train")[1], dataset.split("validation")[1]
+    chosen, spread = choose(labels, count, 0), code.train.std()
+
+    def probe(kind, penalty, whitened):
+        estimator = SVC(C=penalty) if kind == "SVM" else LogisticRegression(C=penalty, tol=1e-3, max_iter=1000)
+        fitted = make_pipeline(*([StandardScaler()] if whitened else []), estimator)
+        fitted.fit(code.train[chosen] / spread, labels[chosen])
+        return {"val_accuracy": fitted.score(code.validation / spread, truth)}
+
+    key = key_of(dataset, f"few labels, probe, {count} a class", code)
+    for kind, penalties in {"linear": (0.001, 0.01, 0.1, 1), "SVM": (0.3, 1, 3, 10)}.items():
+        search(key, {"kind": (kind,), "penalty": penalties, "whitened": (True, False)}, probe)
+
+
 def search_supervised(dataset):
     """The encoder that is trained with labels, by the accuracy of a linear softmax classifier on its code."""
     (images, labels), (validation, truth) = dataset.split("train"), dataset.split("validation")
@@ -233,6 +256,7 @@ SEARCHES = {
     "probes": search_probes,
     "cnn": search_cnn,
     "scratch": search_scratch,
+    "few_labels": search_few_labels,
     "random_start": search_random_start,
     "supervised": search_supervised,
 }

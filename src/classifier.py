@@ -20,7 +20,7 @@ from src.train import LABEL_SMOOTHING, TrainConfig, fit
 from src.utils import check_labels, check_latents, get_device, seeded, whole_number
 
 # What was tried before these were chosen is in reports/search.csv
-MLP = TrainConfig(epochs=14, batch_size=512, learning_rate=1e-2, linear_rate=1.0, weight_decay=0.1)
+MLP = TrainConfig(epochs=14, batch_size=512, learning_rate=3e-2, linear_rate=1.0, weight_decay=0.02)
 CNN = TrainConfig(epochs=6, batch_size=128, kernel_rate=0.1, learning_rate=1e-2, linear_rate=1.0, weight_decay=0.05)
 NEIGHBOURS = 40
 

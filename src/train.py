@@ -32,7 +32,7 @@ from src.utils import (
 )
 
 LABEL_SMOOTHING = 0.1  # of all networks that are trained with labels
-FEW_STEPS = 50  # a training of fewer is warned of
+FEW_STEPS = 5  # a training of fewer is warned of
 
 
 @dataclass(frozen=True)

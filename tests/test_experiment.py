@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from src.study.experiment import FEATURES, Experiment, Network, Settings, full, grid, merge, quick
+from src.study.experiment import FEATURES, PRESETS, Experiment, Network, Settings, full, grid, merge, quick
 
 SIZES = (10, 20, 50, 100)
 
@@ -60,7 +60,6 @@ def test_settings_out_of_range_are_refused(views):
 
 BASELINES = {"pca", "pixels", "random"}
 OF_FULL = BASELINES | {"supervised", "random_start", "spatial", "spatial_finetuned", *FEATURES}
-THREE_SEEDS = dict.fromkeys(("conv", "pca", "features"), (10, 100))
 
 
 def cells(experiments):
@@ -69,7 +68,7 @@ def cells(experiments):
 
 @pytest.mark.parametrize(
     ("study", "others", "repeated"),
-    [(quick, BASELINES | {"features"}, {}), (full, OF_FULL, THREE_SEEDS)],
+    [(quick, BASELINES | {"features"}, {}), (full, OF_FULL, {"conv": (10, 100), "features": SIZES})],
 )
 def test_a_study_has_three_seeds_where_a_spread_is_reported_and_one_elsewhere(study, others, repeated):
     names, fixed = {"conv", "vae", *others}, {"pixels": 3072, "spatial": 128, "spatial_finetuned": 128}
@@ -80,17 +79,10 @@ def test_a_study_has_three_seeds_where_a_spread_is_reported_and_one_elsewhere(st
     assert cells(study(["CIFAR10"], ["conv", "vae", "pca"], SIZES)) == sorted(expected)
 
 
-def test_the_slowest_probe_is_run_on_the_codes_that_are_compared():
-    slow = {e.autoencoder for e in full(["CIFAR10"], ["conv", "vae"], SIZES) if "cnn" in e.probes}
-    assert slow == {"conv", "pca", "pixels", *FEATURES}
+def test_the_slowest_probe_is_run_on_five_codes_of_the_full_study():
+    slow = {(e.autoencoder, e.seed) for e in full(["CIFAR10"], ["conv", "vae"], SIZES) if "cnn" in e.probes}
+    assert slow == {(name, 0) for name in ("conv", "vae", "pca", "pixels", "features")}
     assert not [e for e in quick(["CIFAR10"], ["conv", "vae"], SIZES) if "cnn" in e.probes]
-
-
-def test_of_the_second_data_set_the_full_study_has_the_two_ends():
-    of_100 = [e for e in full(["CIFAR10", "CIFAR100"], ["conv", "vae"], SIZES) if e.dataset == "CIFAR100"]
-    assert {e.latent_dim for e in of_100 if e.autoencoder in FEATURES} == {10, 100}
-    assert {e.latent_dim for e in of_100 if e.autoencoder in ("conv", "vae", "pca")} == set(SIZES)
-    assert {e.seed for e in of_100} == {0} and not {"random", "random_start"} & {e.autoencoder for e in of_100}
 
 
 def test_experiments_that_differ_in_their_probes_alone_are_one():
@@ -129,6 +121,13 @@ def test_the_seeds_of_a_study_can_be_chosen():
         experiments = full(["CIFAR10"], iter(["conv"]), np.array([10]), seeds=seeds)
         found = {n: {e.seed for e in experiments if e.autoencoder == n} for n in ("conv", "features", "random")}
         assert found == {"conv": {4, 5}, "features": {4, 5}, "random": {4}}
+
+
+def test_large_sizes_have_the_settings_that_a_study_gives_them_and_other_sizes_the_usual():
+    settings = PRESETS["full"].settings
+    assert settings.at(255) == settings and settings.at(256).network == Network(128, 2)
+    assert settings.at(384).train.epochs == 12 and settings.at(10).train.epochs == 8
+    assert PRESETS["quick"].settings.at(384) == PRESETS["quick"].settings
 
 
 def test_sizes_of_numpy_are_those_of_python():

@@ -11,7 +11,7 @@ from src.features import learn_features, strong_view
 from src.train import train_autoencoder
 from src.utils import seeded
 
-NAMES = ("features", "features_50")
+NAMES = ("features", "features_90", "features_70", "features_50")
 WITH_NETWORK = ("network", "both", "both_50")
 
 

@@ -4,8 +4,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from sklearn.preprocessing import StandardScaler
-from sklearn.svm import SVC
 
 from src.autoencoder import build_autoencoder
 from src.study import few_labels as module
@@ -48,23 +46,15 @@ def test_what_another_version_of_the_code_has_found_is_not_taken(measure, monkey
     measure(draws=1)
     monkeypatch.setattr(module, "code_of_modules", lambda *modules: modules)
     measure(draws=1)
-    assert len({*keys}) == 2 and {"src.study.few_labels", "src.classifier", "src.codec", "src.train"} < {*keys[-1][-1]}
+    assert len({*keys}) == 2 and {"src.study.few_labels", "src.classifier", "src.train"} < {*keys[-1][-1]}
 
 
-def test_each_code_is_read_by_the_probe_that_does_best_on_its_labelled_images():
-    draw = np.random.default_rng(0)
-    labels = np.arange(300) % 2
-    ring = draw.standard_normal((300, 2)).astype(np.float32)
-    ring *= ((1 + 2 * labels) / np.linalg.norm(ring, axis=1))[:, None]  # which no linear probe can tell apart
-    found = module.train_best_probe(ring[:100], labels[:100])
-    assert isinstance(found.best_params_["probe"], SVC) and found.score(ring[100:], labels[100:]) > 0.95
-    line = np.stack([0.01 * (labels - 0.5), draw.standard_normal(300)], 1).astype(np.float32)
-    assert isinstance(module.train_best_probe(line[:100], labels[:100]).best_params_["scaling"], StandardScaler)
-
-
-def test_a_count_of_one_is_refused(tiny):
-    with pytest.raises(ValueError, match="a count must be a whole number of at least 2, not 1"):
-        few_labels(tiny, {}, (1,), 1)
+def test_the_pixels_have_the_larger_penalty_that_they_need(tiny, measure, monkeypatch):
+    penalties, train = [], module.train_linear_classifier
+    monkeypatch.setattr(module, "train_linear_classifier", lambda z, y, c: penalties.append(c) or train(z, y, c))
+    measure(draws=1)
+    few_labels(tiny, {"pixels": build_autoencoder("pixels", 3072)}, (2, 10), 1, n_jobs=1)
+    assert penalties == [0.01, 0.01, 0.001, 0.001]
 
 
 def test_what_is_learnt_from_is_of_the_training_split(measure, tiny):

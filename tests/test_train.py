@@ -369,3 +369,8 @@ def test_on_the_real_data_every_size_is_better_than_its_start(latent_dim):
     start = reconstruction_errors(model, validation).mean()
     train_autoencoder(model, dataset, progress=False)
     assert reconstruction_errors(model, validation).mean() < start
+
+
+def test_a_training_of_few_steps_is_told_so(tiny):
+    with pytest.warns(UserWarning, match="2 steps train little: 27 images in batches of 128; more epochs"):
+        train_autoencoder(build_autoencoder("conv", 2), tiny.x_train[:30], progress=False)

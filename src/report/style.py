@@ -7,7 +7,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.lines import Line2D
 from matplotlib.ticker import NullFormatter
-from matplotlib.transforms import blended_transform_factory
 
 from src.utils import REPORTS_DIR, atomic_path
 
@@ -31,16 +30,18 @@ LOOKS = {  # in the order of tables; a model of one's own is entered here, too, 
     "supervised": Look("supervised encoder", "#c0392b", "*"),
     "spatial": Look("8x4x4 code, frozen", "#8e5bb5", "P"),
     "spatial_finetuned": Look("8x4x4 code, fine-tuned", "#c08fd8", "P"),
-    "features": Look("patch features", "#4a1486", "h"),
-    "self_supervised": Look("self-supervised", "#e6550d", "p"),
+    "features": Look("features", "#4a1486", "h"),
+    "features_90": Look("90 % features", "#7a55b5", "h"),
+    "features_70": Look("70 % features", "#a991d4", "h"),
+    "features_50": Look("50 % features", "#d0c4e8", "h"),
+    "network": Look("self-supervised", "#e6550d", "p"),
     "both": Look("both features", "#a50f15", "H"),
-    "both_50": Look("both and pixels", "#de6d72", "H"),
-    "features_50": Look("patches and pixels", "#9e8bc9", "h"),
+    "both_50": Look("50 % both features", "#de6d72", "H"),
     "masked": Look("masked AE", "#17a2b8"),
     "nested": Look("nested AE", "#00857c", "P"),
 }
 OF_ONE_SIZE = ("pixels", "spatial", "spatial_finetuned")
-
+WITH_LABELS = ("supervised", "spatial_finetuned")  # whose encoder was trained with labels
 
 PRIOR = {"color": "#b8860b", "label": "prior work, conv", "marker": "x", "lw": 0.9}
 PROBE_LABELS = {"linear": "linear", "knn": "kNN", "mlp": "MLP", "cnn": "CNN"}
@@ -124,16 +125,6 @@ def summarise(results, column):
     return groups.agg(["mean", "std"]).astype(float).fillna({"std": 0}).reset_index()
 
 
-def with_best_probe(results):
-    """The rows with `accuracy_best` and `bits_best`, each of the probe that has the highest, and the name of the first, `best_probe`."""
-    accuracies = results[[f"accuracy_{probe}" for probe in PROBE_LABELS]].astype(float)
-    bits = results[[column for column in results if column.startswith("bits_") and column != "bits_per_dim"]]
-    best = accuracies.dropna(how="all").idxmax(axis=1).str.removeprefix("accuracy_")
-    return results.assign(
-        accuracy_best=accuracies.max(axis=1), best_probe=best, bits_best=bits.astype(float).max(axis=1)
-    )
-
-
 def share_of_pca(summary):
     """The means and deviations of `summary` in per cent of PCA's mean at the same size."""
     keys = ["dataset", "latent_dim"]
@@ -159,25 +150,6 @@ def latent_axis(ax, sizes):
     ax.xaxis.set_minor_formatter(NullFormatter())
     ax.minorticks_off()
     ax.set_xlabel("latent dimension d")
-
-
-def label_ends(ax, ends):
-    """Name lines at their ends: `ends` are tuples of x, y, text and colour. Names at one x keep a distance from each other.
-
-    To be called when all else is drawn, since names are placed within the axes as they are.
-    """
-    ax.get_xlim(), ax.get_ylim()  # which settles the axes
-    to_axes = ax.transData + ax.transAxes.inverted()
-    placed, last = blended_transform_factory(ax.transData, ax.transAxes), {}
-    for x, height, text, look in sorted((x, to_axes.transform((x, y))[1], text, look) for x, y, text, look in ends):
-        last[x] = max(height, last.get(x, -np.inf) + 0.06)
-        how = {"xycoords": placed, "xytext": (8, 0), "textcoords": "offset points", "va": "center", "fontsize": 8.5}
-        ax.annotate(text, (x, last[x]), color=look, annotation_clip=False, **how)
-
-
-def accuracy_error(accuracy, count):
-    """The standard error of an accuracy in [0, 1] on `count` images."""
-    return np.sqrt(accuracy * (1 - accuracy) / count)
 
 
 def legend_of_models(ax, datasets, **where):

@@ -1,11 +1,12 @@
 """Tables of the results: each function takes rows of `results.csv` and returns a frame of text, for `as_markdown`.
 
-Numbers are means over seeds, with the standard deviation where there are several.
+Numbers are means over seeds, with the standard deviation where there are several. Bold is the best number of each data set
+and size, among those whose encoder no label was used for.
 """
 
 import pandas as pd
 
-from src.report.style import LOOKS, OF_ONE_SIZE, PROBE_LABELS, label, with_best_probe
+from src.report.style import LOOKS, OF_ONE_SIZE, PROBE_LABELS, WITH_LABELS, label
 from src.study.answers import paired_difference
 
 
@@ -18,50 +19,23 @@ def as_markdown(frame):
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def folded(summary, frame):
-    """A table in Markdown that is shown when its summary is clicked."""
-    return f"<details><summary>{summary}</summary>\n\n{as_markdown(frame)}\n\n</details>"
-
-
 def error_table(results):
     """Test MSE in thousandths by latent size."""
     rows = results[(results.autoencoder != "pixels")]
-    return _by_size(rows.assign(value=1000 * rows.test_mse, model=rows.autoencoder.map(label)), 2, "model")
+    return _by_size(rows.assign(value=1000 * rows.test_mse, model=rows.autoencoder.map(label)), 2, min, "model")
 
 
 def accuracy_table(results, probe="mlp"):
     """Test accuracy (%) of a probe by latent size."""
     values = {"value": 100 * results[f"accuracy_{probe}"], "model": results.autoencoder.map(label)}
-    return _by_size(results.assign(**values), 1, "model")
+    return _by_size(results.assign(**values), 1, max, "model")
 
 
 def probe_table(results, autoencoder):
     """Test accuracy (%) of every probe on the codes of an autoencoder, by latent size."""
     rows = results[results.autoencoder == autoencoder]
     parts = [rows.assign(value=100 * rows[f"accuracy_{probe}"], probe=name) for probe, name in PROBE_LABELS.items()]
-    return _by_size(pd.concat(parts), 1, "probe")
-
-
-def overview(results, dataset, size, names):
-    """What codes of one size keep, a line for each of `names`: the image, the class by the best probe, and what the code took to train."""
-    rows = with_best_probe(results[(results.dataset == dataset) & (results.latent_dim == size)])
-    lines = {}
-    for name in names:
-        part = rows[rows.autoencoder == name]
-        if len(part):
-            means = part[["test_mse", "accuracy_best", "bits_best", "autoencoder_seconds"]].astype(float).mean()
-            lines[label(name)] = {
-                "test MSE (thousandths)": _number(1000 * means.test_mse, 1),
-                "accuracy (%)": _number(100 * means.accuracy_best, 1),
-                "best probe": PROBE_LABELS[part.best_probe.iloc[0]],
-                "class (bits)": _number(means.bits_best, 2),
-                "training (core minutes)": _number(means.autoencoder_seconds / 60, 1),
-            }
-    return pd.DataFrame.from_dict(lines, orient="index").rename_axis("code")
-
-
-def _number(value, digits):
-    return "" if pd.isna(value) else f"{value:.{digits}f}"
+    return _by_size(pd.concat(parts), 1, max, "probe")
 
 
 def difference_to_pca(results, autoencoder, answers):
@@ -77,7 +51,7 @@ def difference_to_pca(results, autoencoder, answers):
                 points, error = paired_difference(answers, dataset, size, autoencoder, "pca", probe)
             except ValueError:  # one of the two was not run
                 continue
-            text = f"**{points:+.1f}**" if abs(points) > 2 * error else f"{points:+.1f}"
+            text = _bold(f"{points:+.1f}", abs(points) > 2 * error)
             rows.setdefault((dataset, name), {})[f"d = {size}"] = f"{text} ± {2 * error:.1f}"
     frame = pd.DataFrame.from_dict(rows, orient="index").fillna("")
     return frame.rename_axis(index=["data set", "probe"]).sort_index(level=0, sort_remaining=False) if rows else frame
@@ -96,7 +70,7 @@ def information_table(results, png):
     return pd.DataFrame(texts).rename_axis(index=["data set", "d"])
 
 
-def _by_size(results, digits, row):
+def _by_size(results, digits, best, row):
     """`value` as text, a line for each data set and value of the column `row`, a column for each latent size.
 
     Codes of one size only are in the last column, with that size.
@@ -108,7 +82,12 @@ def _by_size(results, digits, row):
     table = table.agg(["mean", "std", "size"]).reset_index()
     table["order"] = table.autoencoder.map(lambda name: [*LOOKS, name].index(name))
     table["fixed"] = table.autoencoder.isin(OF_ONE_SIZE)
-    table["text"] = table["mean"].map(f"{{:.{digits}f}}".format)
+    compared = ~table.fixed & ~table.autoencoder.isin(WITH_LABELS)
+    table["number"] = table["mean"].map(f"{{:.{digits}f}}".format)
+    key = ["dataset", "latent_dim"]
+    table["best"] = table["mean"].where(compared).groupby([table[k] for k in key]).transform(best)
+    table["best"] = compared & (table["best"].map(f"{{:.{digits}f}}".format) == table.number)
+    table["text"] = list(map(_bold, table.number, table["best"]))
     table.loc[table["std"].notna(), "text"] += " ± " + table["std"].map(f"{{:.{digits}f}}".format)
     table.loc[table.fixed, "text"] += " (" + table.latent_dim.astype(str) + ")"
     table["column"] = ("d = " + table.latent_dim.astype(str)).where(~table.fixed, "fixed size")
@@ -122,9 +101,13 @@ def _by_size(results, digits, row):
     return texts.rename_axis(index=["data set", row], columns=None)
 
 
+def _bold(text, is_best):
+    return f"**{text}**" if is_best else text
+
+
 def few_labels_table(rows):
     """Test accuracy (%) by number of labelled images of each class, means ± standard deviation over draws."""
-    groups = rows.assign(code=rows.code.map(lambda name: "network from scratch" if name == "cnn" else label(name)))
+    groups = rows.assign(code=rows.code.map(lambda name: "CNN from scratch" if name == "cnn" else label(name)))
     groups = groups.groupby(["dataset", "code", "per_class"], sort=False).accuracy
     texts = (100 * groups.mean()).map("{:.1f}".format)
     texts += (100 * groups.std()).map(" ± {:.1f}".format).where(groups.size() > 1, "")

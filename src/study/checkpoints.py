@@ -71,7 +71,8 @@ def origin(experiment, dataset, settings):
 
     Of the code, `code` is what all results of a class depend on, `model` the class itself. Comments and docstrings may change.
     """
-    name, parts = experiment.autoencoder, asdict(settings)
+    name, settings = experiment.autoencoder, settings.at(experiment.latent_dim)
+    parts = asdict(settings)
     made_with = {part: parts[part] for part in (model_class(name).trained_with, "views", "mlp", "cnn")}
     made_with["network"] = network_of(name, settings)
     return {

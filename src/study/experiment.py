@@ -13,13 +13,9 @@ from src.train import TrainConfig
 from src.utils import whole_number
 
 DEFAULT_PROBES = ("linear", "knn", "mlp")
-FEATURES = (
-    "features",
-    "self_supervised",
-    "both",
-    "both_50",
-)  # autoencoders whose code are features, all or a part of it
+FEATURES = ("features_50", "features_70", "features_90", "features")  # from a half of the numbers to all
 MORE_SEEDS = (1, 2)  # of what the full study repeats
+LARGE = 256  # the latent size from which on a study's settings may differ
 
 
 @dataclass(frozen=True)
@@ -43,15 +39,22 @@ class Settings:
     random_start: TrainConfig = TrainConfig(linear_rate=1.0, kernel_rate=0.06)
     baseline: TrainConfig = TrainConfig(epochs=5, linear_rate=1.0)  # of classes whose `trained_with` is "baseline"
     supervised: TrainConfig = TrainConfig(
-        epochs=8, batch_size=500, kernel_rate=0.1, learning_rate=1e-2, linear_rate=1.0, weight_decay=0.05
+        epochs=12, batch_size=500, kernel_rate=0.1, learning_rate=1e-2, linear_rate=1.0, weight_decay=0.05
     )
     features: TrainConfig = TrainConfig(epochs=3)
     views: int = 8  # of each training image, for the probes that are networks
     mlp: TrainConfig = MLP
     cnn: TrainConfig = CNN
+    large_network: Network | None = None  # both from LARGE numbers on, where channels count for more; None: as for all
+    large_train: TrainConfig | None = None
 
     def __post_init__(self):
         object.__setattr__(self, "views", whole_number(self.views, "views", 1))
+
+    def at(self, latent_dim):
+        """The settings of experiments of a latent size."""
+        network, train = (self.large_network, self.large_train) if latent_dim >= LARGE else (None, None)
+        return replace(self, network=network or self.network, train=train or self.train)
 
 
 @dataclass(frozen=True)
@@ -124,33 +127,30 @@ def quick(datasets, families, latent_dims, seeds=None, probes=DEFAULT_PROBES):
 def full(datasets, families, latent_dims, seeds=None, probes=DEFAULT_PROBES):
     """The experiments of the full study, a sum of grids, most of them of one seed.
 
-    Every family, PCA and the pixels; codes of features, and the CNN probe, at every size of CIFAR-10, and at 10 and 100 numbers of
-    CIFAR-100; the supervised encoder. What gives a scale, the random encoder and start and the prior work's codes, on CIFAR-10.
-    Where no seeds are given, conv, PCA and patch features have three at 10 and 100 numbers of CIFAR-10.
+    Every family and PCA, the random encoder and shares of features at every size; the pixels and the prior work's codes, which have one
+    size; the supervised encoder and the random start at 10 and 100 numbers; the CNN probe on conv, vae, PCA, pixels and features.
+    Where no seeds are given, conv at 10 and 100 numbers, features of CIFAR-10 and nine tenths of features of CIFAR-100 have three.
     """
     datasets, sizes, families, probes = tuple(datasets), tuple(latent_dims), tuple(families), _names(probes)
     seeds = None if seeds is None else _seeds(seeds)
     first, to_100 = _seeds(seeds)[:1], [size for size in sizes if size <= 100]
     ends = [size for size in sizes if size in (10, 100)]
-    cifar10 = [name for name in datasets if name == "CIFAR10"]
-    with_cnn = [name for name in families if name == "conv"] + ["pca", *FEATURES]
+    with_cnn = [name for name in ("conv", "vae") if name in families] + ["pca", "pixels"]
     experiments = (
-        grid(cifar10, FEATURES, to_100, first, probes)
-        + grid(datasets, FEATURES, ends, first, probes)
+        grid(datasets, FEATURES, to_100, first, probes)
         + grid(datasets, families, sizes, first, probes)
-        + grid(datasets, ["pca", "pixels"], sizes, first, probes)
-        + grid(cifar10, with_cnn, to_100, first, ["cnn"])
-        + grid(datasets, with_cnn, ends, first, ["cnn"])
-        + grid(datasets, ["pixels"], sizes, first, ["cnn"])
-        + grid(datasets, ["supervised"], ends, first, probes)
-        + grid(cifar10, ["random_start"], ends, first, probes)
-        + grid(cifar10, ["random", "spatial", "spatial_finetuned"], sizes, first, probes)
+        + grid(datasets, ["pca", "pixels", "random", "spatial", "spatial_finetuned"], sizes, first, probes)
+        + grid(datasets, ["supervised", "random_start"], ends, first, probes)
+        + grid(datasets, with_cnn, sizes, first, ["cnn"])
+        + grid(datasets, ["features"], to_100, first, ["cnn"])
     )
     if seeds is not None:
-        experiments += grid(datasets, families, sizes, seeds, probes) + grid(cifar10, FEATURES, to_100, seeds, probes)
+        experiments += grid(datasets, families, sizes, seeds, probes) + grid(datasets, FEATURES, to_100, seeds, probes)
     else:
-        repeated = [name for name in with_cnn if name in ("conv", "pca", "features")]
-        experiments += grid(cifar10, repeated, ends, MORE_SEEDS, [*probes, "cnn"])
+        of_10, of_100 = ([name for name in datasets if name == cifar] for cifar in ("CIFAR10", "CIFAR100"))
+        experiments += grid(datasets, [name for name in families if name == "conv"], ends, MORE_SEEDS, probes)
+        experiments += grid(of_10, ["features"], to_100, MORE_SEEDS, probes)
+        experiments += grid(of_100, ["features_90"], to_100, MORE_SEEDS, probes)
     return merge(experiments)
 
 
@@ -183,10 +183,12 @@ PRESETS = {
         Settings(
             Network(width=64, depth=6),
             TrainConfig(epochs=8),
-            random_start=TrainConfig(epochs=8, linear_rate=1.0),
-            features=TrainConfig(epochs=8),
+            random_start=TrainConfig(epochs=8, linear_rate=1.0, kernel_rate=0.06),
+            features=TrainConfig(epochs=2),
+            large_network=Network(width=128, depth=2),
+            large_train=TrainConfig(epochs=12),
         ),
         full,
-        {"counts": (10, 50, 100, 500), "draws": 3},
+        {"counts": (10, 50, 100, 500), "draws": 5},
     ),
 }
