@@ -17,6 +17,14 @@ from src import data_loader, download
 from src.data_loader import load_dataset
 
 
+@pytest.fixture(autouse=True)
+def no_sample_of_cifar100(monkeypatch, tmp_path_factory):
+    """What a user sees of a data set that has no sample; that of CIFAR-10 is there."""
+    folder = tmp_path_factory.mktemp("sample")
+    (folder / "CIFAR10.npz").symlink_to(data_loader.SAMPLE_DIR / "CIFAR10.npz")
+    monkeypatch.setattr(data_loader, "SAMPLE_DIR", folder)
+
+
 def official_archive(dataset):
     """A CIFAR-100 archive in the official layout, and its parts."""
     parts = {
