@@ -11,7 +11,7 @@ REPORT := reports/master_notebook
 .PHONY: run demo study notebooks pretrained test test-all test-faults bench format clean
 
 run: .venv/installed  ## the master notebook with the quick preset, as a report to open
-	@echo "About ten minutes on the complete data, four on the sample"
+	@echo "About ten minutes on the complete data, five on the samples"
 	$(PAPERMILL) run/master_notebook.ipynb $(REPORT).ipynb
 	$(NBCONVERT) --to html $(REPORT_LOOK) $(COALESCE) $(REPORT).ipynb
 	@echo "The report is in $(REPORT).html"
