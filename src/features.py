@@ -27,6 +27,7 @@ COMPONENTS = 1200  # principal components of the responses, among which directio
 SIZE = 100  # numbers of the longest code
 LEARNT_FROM, VIEWS = 20_000, 4  # images, and views of each, from which the projection is learnt
 SHRINKAGE = 0.1  # of the covariance within views, to its mean diagonal
+PROJECTION_AREA = 0.4  # the least share of an image in the crops that a network's projection is learnt from
 JITTER = (0.3, 1), (0.3, 1), (0.15, 3)  # how far contrast, brightness and tint of a view go; for how many channels each
 
 
@@ -164,12 +165,12 @@ class PatchFeatures(Features):
     @torch.no_grad()
     def learn(self, images, seed, checkpoint=None):
         """Learn from uint8 images (N, 32, 32, 3): first the dictionaries, then the projection of their responses."""
-        start = time.perf_counter()
+        start = time.thread_time()
         x = to_batch(images[:3_000], "cpu")
         self.fine.learn(x, seed)
         self.coarse.learn(F.avg_pool2d(x, 2), seed)
         self.learn_projection(images[:LEARNT_FROM])
-        self.seconds = time.perf_counter() - start
+        self.seconds = time.thread_time() - start
 
 
 class NetworkFeatures(Features):
@@ -186,16 +187,16 @@ class NetworkFeatures(Features):
             return self.backbone(x).float()
 
     def view(self, x):
-        return crop_view(x)
+        return crop_view(x, PROJECTION_AREA)
 
     def learn(self, images, seed, checkpoint=None):
         """Learn from uint8 images (N, 32, 32, 3): first the network, from where `checkpoint` left it, then the projection."""
         network, history = train_view_network(images, checkpoint)
-        start = time.perf_counter()
+        start = time.thread_time()
         self.backbone = network.backbone.cpu().requires_grad_(False)
         self.learn_projection(images[:LEARNT_FROM])
         # training that was interrupted has begun in another process
-        self.seconds = time.perf_counter() - start + sum(epoch["seconds"] for epoch in history)
+        self.seconds = time.thread_time() - start + sum(epoch["seconds"] for epoch in history)
 
 
 def strong_view(x):

@@ -19,7 +19,7 @@ from src.utils import get_device
 WIDTH = 64  # channels of the first convolution; the backbone finds four times as many numbers in an image
 VIEWS = 4  # of every image of a batch
 TEMPERATURE = 0.2
-LEAST_AREA = 0.2  # of a crop, as a share of the image
+LEAST_AREA = 0.2  # of a crop in training, as a share of the image
 JITTER = 0.4  # how far brightness, contrast and saturation of a view go
 HUE = 0.1  # how far its hue goes, in turns
 CHANGED, GREY = 0.8, 0.2  # shares of views whose colours change, and that are grey
@@ -60,13 +60,13 @@ def contrastive_loss(z, count):
     return (of_others - of_pairs).mean()
 
 
-def crop_view(x):
+def crop_view(x, least_area=LEAST_AREA):
     """A batch of images (N, 3, 32, 32), each cropped, stretched to its size and mirrored or not, and in other colours, at random."""
-    return _other_colours(_cropped(x))
+    return _other_colours(_cropped(x, least_area))
 
 
-def _cropped(x):
-    area, ratio = _uniform(x, LEAST_AREA, 1), _uniform(x, math.log(3 / 4), math.log(4 / 3)).exp()
+def _cropped(x, least_area):
+    area, ratio = _uniform(x, least_area, 1), _uniform(x, math.log(3 / 4), math.log(4 / 3)).exp()
     width, height = (area * ratio).sqrt().clamp(max=1), (area / ratio).sqrt().clamp(max=1)
     mirrored = torch.where(_uniform(x, -1, 1) < 0, -1, 1)
     place = x.new_zeros(len(x), 2, 3)

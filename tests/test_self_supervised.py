@@ -46,8 +46,7 @@ def test_views_are_images_that_differ_from_each_other(sample):
 def test_without_a_change_a_view_is_the_image(sample, monkeypatch):
     x = torch.from_numpy(sample.x_test[:20]).permute(0, 3, 1, 2) / 255
     monkeypatch.setattr(self_supervised, "_uniform", lambda x, low, high: torch.full((len(x),), (low + high) / 2))
-    monkeypatch.setattr(self_supervised, "LEAST_AREA", 1)
-    assert torch.allclose(crop_view(x), x, atol=0.02)
+    assert torch.allclose(crop_view(x, least_area=1), x, atol=0.02)
 
 
 def test_training_lowers_the_loss_and_can_be_interrupted(tiny, tmp_path):

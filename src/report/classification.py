@@ -136,8 +136,8 @@ def probes(results, autoencoder, answers):
             summary = summarise(results[results.dataset == dataset], f"accuracy_{probe}").set_index("latent_dim")
             ours = 100 * summary[summary.autoencoder == autoencoder][["mean", "std"]]
             if len(ours):
-                style = {"marker": PROBE_MARKERS[probe], "ls": LINES.get(dataset, ":"), "lw": 1.4}
-                style |= {"color": PROBE_COLOURS[probe]}
+                style = {"marker": PROBE_MARKERS[probe], "color": PROBE_COLOURS[probe]}
+                style.update(ls=LINES.get(dataset, ":"), lw=1.4)
                 top.errorbar(ours.index, ours["mean"], ours["std"], capsize=2, **style)
                 found = _differences(answers, dataset, ours.index, autoencoder, probe)
                 bottom.errorbar(found.index, found.points, 2 * found.error, capsize=2, **style)
@@ -189,9 +189,9 @@ def confusion_matrices(confusions, title):
         axes[0, 0].set_title("nothing to show: the MLP probe was not run")
     for ax, (dataset, (truth, predicted, names)) in zip(axes[0], confusions.items(), strict=False):
         matrix = confusion_matrix(truth, predicted, labels=np.arange(len(names)), normalize="true")
+        numbers = {"include_values": len(names) <= 10, "values_format": ".0%", "text_kw": {"fontsize": 7}}
         look = {"cmap": "Blues", "colorbar": False, "im_kw": {"vmin": 0, "vmax": 1}, "xticks_rotation": "vertical"}
-        look |= {"include_values": len(names) <= 10, "values_format": ".0%", "text_kw": {"fontsize": 7}}
-        ConfusionMatrixDisplay(matrix, display_labels=names).plot(ax=ax, **look)
+        ConfusionMatrixDisplay(matrix, display_labels=names).plot(ax=ax, **look, **numbers)
         ax.tick_params(labelsize=8 if len(names) <= 10 else 6)
         ax.grid(False)
         ax.set(title=dataset, xlabel="predicted class", ylabel="true class")

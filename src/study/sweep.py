@@ -248,13 +248,13 @@ def _learn(experiment, dataset, settings, training, features, folder, made_by):
 
 def _train(model, experiment, dataset, settings, training, features):
     """Train the model of an experiment; returns the history and the seconds of the whole training."""
-    start = time.perf_counter()
+    start = time.thread_time()
     for kind, shared in features.items():
         model.get_submodule(kind).load_state_dict(shared.state)
     config = getattr(settings, model.trained_with)
     history = train_autoencoder(model, dataset, config, experiment.seed, progress=False, checkpoint=training)
     # training that was interrupted has begun in another process
-    seconds = max(time.perf_counter() - start, sum(epoch["seconds"] for epoch in history))
+    seconds = max(time.thread_time() - start, sum(epoch["seconds"] for epoch in history))
     return history, seconds + sum(shared.seconds for shared in features.values())
 
 
