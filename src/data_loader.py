@@ -100,8 +100,8 @@ def _is_name(name):
 def save_dataset(dataset, data_dir=DATA_DIR, overwrite=False):
     """Keep an ImageDataset of one's own in `data_dir/NAME`, where `load_dataset` and a sweep's workers find it by its name.
 
-    All or nothing; with `overwrite` it takes the place of another one of one's own. Raises ValueError for a name that is none or is taken by another data set, WriteError where the system
-    refuses to write. A name is a folder's and a word in tables of results: nothing that is read back as a number or a gap.
+    All or nothing; with `overwrite` it takes the place of another one of one's own. Raises ValueError for a name that is none or is
+    taken by another data set, WriteError where the system refuses to write. A name is a folder's and a word in tables of results: nothing that is read back as a number or a gap.
     """
     if not _is_name(dataset.name):
         but = f"but none of {', '.join(NO_NAMES)}"
@@ -197,8 +197,7 @@ def _load_sample(name):
         raise DataUnavailableError(f"{name} has no embedded sample; the samples are {samples}")
     try:
         with np.load(path, allow_pickle=False) as file:
-            arrays = {part: file[part] for part in ("y_train", "y_test")}
-            arrays |= {part: _from_webp(file, part) for part in ("x_train", "x_test")}
+            arrays = {key: _from_webp(file, key) if key.startswith("x_") else file[key] for key in ARRAYS}
     except Exception as error:  # whatever a damaged file leads to
         raise ValueError(f"the embedded sample {path} is damaged ({error}); get it anew with the repository") from error
     return _build(name, arrays, classes=CLASSES[name], is_sample=True, source=f"embedded sample data/sample/{name}.npz")

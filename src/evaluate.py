@@ -48,9 +48,9 @@ MEMORY = 2e9  # bytes that the views of a code may take together; where they tak
 class FunctionPair(Autoencoder):
     """Any two functions as an autoencoder: `encode`, from uint8 images (N, 32, 32, 3) to codes (N, d), and `decode` back.
 
-    `decode` gives images (N, 32, 32, 3), uint8 or float in [0, 1]; it is None where there is none. Either may be a torch module, which takes
-    and gives float images (N, 3, 32, 32) in [0, 1]; `encode` may be an Autoencoder, which has both. `example` are two images or more,
-    from whose codes d is seen. A ValueError says what else a function gave.
+    `decode` gives images (N, 32, 32, 3), uint8 or float in [0, 1]; it is None where there is none. Either may be a torch module,
+    which takes and gives float images (N, 3, 32, 32) in [0, 1]; `encode` may be an Autoencoder, which has both. `example` are two
+    images or more, from whose codes d is seen. A ValueError says what else a function gave.
     """
 
     def __init__(self, encode, decode, example):

@@ -129,9 +129,9 @@ def _is_picture(path):
 def prepare_images(images):
     """Images from anywhere as uint8 (N, 32, 32, 3): the largest square in the middle, resized with an antialiasing filter.
 
-    `images` is one image or a list of images, each a PIL image, the path of an image file, or an array or tensor (H, W), (H, W, 3) or
-    (3, H, W), uint8 or float in [0, 1]; or an array or tensor of several, (N, H, W, 3) or (N, 3, H, W). Photographs are turned upright as their EXIF
-    orientation says, transparent parts are white. Greyscale of 16 bits (modes I;16 and I) spans 0 to 65,535, of mode F 0 to 1;
+    `images` is one image or a list of images, each a PIL image, the path of an image file, or an array or tensor (H, W),
+    (H, W, 3) or (3, H, W), uint8 or float in [0, 1]; or an array or tensor of several, (N, H, W, 3) or (N, 3, H, W). Photographs
+    are turned upright as their EXIF orientation says, transparent parts are white. Greyscale of 16 bits (modes I;16 and I) spans 0 to 65,535, of mode F 0 to 1;
     mode I spans 0 to 255 where it comes from no file and has no larger value. A ValueError names the image that is none of
     these or cannot be read.
     """

@@ -49,7 +49,9 @@ class TrainedModel(NamedTuple):
 
 
 def classify(images, model=None):
-    """Class probabilities of images, from their latent codes alone: a table of one row per image, with a file's name, and one column per class.
+    """Class probabilities of images, from their latent codes alone: a table of one row per image and one column per class.
+
+    Rows are named by file where an image is one, and numbered elsewhere.
 
     `images` as `prepare_images` takes them. `model` is a TrainedModel, as `load_pretrained` gives it and, of an experiment that
     has been run, `load_trained` of src.study.checkpoints; or the path of a pretrained .safetensors file, of which the largest

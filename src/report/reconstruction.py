@@ -103,7 +103,8 @@ def pipeline(image, code, reconstruction, model, probabilities):
 def probabilities(images, tables, names=()):
     """The classes that the MLP probe finds most probable: one row per image, one column per latent size.
 
-    `images` (N, 32, 32, 3) have their `names` beside them; `tables` maps a latent size to the table of `classify`, probabilities (N, classes).
+    `images` (N, 32, 32, 3) have their `names` beside them; `tables` maps a latent size to the table of `classify`,
+    probabilities (N, classes).
     """
     size = (1.2 + 1.9 * len(tables), 1.05 * len(images) + 0.8)
     widths = [0.55] + [1] * len(tables)

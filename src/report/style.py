@@ -113,8 +113,7 @@ def line_style(name, dataset):
         "label": look.label,
         "capsize": 2,
     }
-    size = {"conv": (7, 2.2), "vae": (4, 1.2), "supervised": (8, 1.2)}.get(name, (5.5, 1.2))
-    style |= {"ms": size[0], "lw": size[1]}
+    style["ms"], style["lw"] = {"conv": (7, 2.2), "vae": (4, 1.2), "supervised": (8, 1.2)}.get(name, (5.5, 1.2))
     return style | ({"mfc": "white", "zorder": 5, "ms": 8} if name == "pca" else {})
 
 
@@ -184,7 +183,7 @@ def legend_of_models(ax, datasets, **where):
     """Each model once, in its colour; then, where there are several data sets, what their line styles mean."""
     handles = dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
     if len(datasets) > 1:
-        handles |= {name: Line2D([], [], color="black", ls=LINES.get(name, ":")) for name in datasets}
+        handles.update({name: Line2D([], [], color="black", ls=LINES.get(name, ":")) for name in datasets})
     ax.legend(handles.values(), handles.keys(), fontsize=8, **where)
 
 
