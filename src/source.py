@@ -33,7 +33,8 @@ def code_of_class(model_class):
     """A checksum of a class: of the modules of this repository that define it, and of what is defined elsewhere.
 
     Of an own class, of a notebook or a module, it is its own text and that of the classes, functions and plain values that it uses
-    by name from own modules. Where that cannot be had, a warning says so, and the checksum is another one each time.
+    by name from own modules. Where that cannot be had, a warning says so, and the checksum is another one each time; but a class keeps
+    the last one that could be had, and takes it along to a sweep's workers.
     """
     modules = {part.__module__ for part in model_class.__mro__ if part.__module__.startswith("src.")}
     texts = {}
@@ -42,10 +43,15 @@ def code_of_class(model_class):
             if _is_own(sys.modules.get(part.__module__)):
                 _follow(part, texts)
     except UnknownSourceError as error:
+        if "_code" in vars(model_class):  # in a worker, which has the class but not the notebook
+            return model_class._code
         warnings.warn(f"{error}; what {model_class.__name__} has made is not found again", stacklevel=2)
         texts["unknown"] = uuid.uuid4().hex
     name = f"{model_class.__module__}.{model_class.__qualname__}"
-    return _checksum([name, code_of_modules(*sorted(modules)), *(f"{name} {texts[name]}" for name in sorted(texts))])
+    code = _checksum([name, code_of_modules(*sorted(modules)), *(f"{name} {texts[name]}" for name in sorted(texts))])
+    if texts and "unknown" not in texts:
+        model_class._code = code
+    return code
 
 
 def _follow(part, texts):

@@ -135,3 +135,17 @@ def test_a_class_of_a_notebook_and_a_block_in_the_cell_above():
     NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(ROOT)}}).execute()
     first, other_block, again, other_class = (c.outputs[0].text for c in notebook.cells if c.source.startswith("print"))
     assert first == again and len({first, other_block, other_class}) == 3
+
+
+WORKERS = CELLS[:3] + [
+    "import joblib",
+    "here = code_of_class(Own)\n"
+    "there = joblib.Parallel(2)(joblib.delayed(lambda model: __import__('src.source').source.code_of_class(model))(m) for m in [Own] * 2)\n"
+    "print({here, *there} == {here})",
+]
+
+
+def test_a_class_of_a_notebook_has_the_same_code_in_a_sweeps_workers():
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in WORKERS])
+    NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(ROOT)}}).execute()
+    assert [output.text for output in notebook.cells[-1].outputs] == ["True\n"]  # and no warning
