@@ -28,8 +28,10 @@ def save_pretrained(dataset, autoencoder, folder=FOLDER):
     experiments = {size: Experiment(dataset, autoencoder, size) for size in SIZES[dataset, autoencoder]}
     found = {size: load_checkpoint(e) for size, e in experiments.items()}
     tensors = weights(found) | codecs(experiments)
-    made_by = dict(next(iter(found.values()))["origin"]) | {"checksum": checksum(tensors)}
-    made_by |= {"network": made_by["settings"]["network"], "rows": {size: found[size]["row"] for size in found}}
+    made_by = dict(next(iter(found.values()))["origin"])
+    made_by["network"] = made_by["settings"]["network"]
+    made_by["rows"] = {str(size): checkpoint["row"] for size, checkpoint in found.items()}
+    made_by["checksum"] = checksum(made_by, tensors)
     with atomic_path(file_of(dataset, autoencoder, folder)) as path:
         save_file(tensors, path, {"made_by": json.dumps(made_by)})
 

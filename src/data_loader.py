@@ -100,8 +100,9 @@ def _is_name(name):
 def save_dataset(dataset, data_dir=DATA_DIR, overwrite=False):
     """Keep an ImageDataset of one's own in `data_dir/NAME`, where `load_dataset` and a sweep's workers find it by its name.
 
-    All or nothing; with `overwrite` it takes the place of another one of one's own. Raises ValueError for a name that is none or is
-    taken by another data set, WriteError where the system refuses to write. A name is a folder's and a word in tables of results: nothing that is read back as a number or a gap.
+    All or nothing; with `overwrite` it takes the place of another one of one's own. Raises ValueError where the name is taken or
+    cannot be one: it must work as a folder, and must not read as a number or a missing value in a CSV file. Raises WriteError where the
+    system refuses to write.
     """
     if not _is_name(dataset.name):
         but = f"but none of {', '.join(NO_NAMES)}"

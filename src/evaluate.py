@@ -114,10 +114,11 @@ def _as_array(values):
 def evaluate(encode, decode, dataset, name="own", probes=("linear", "knn", "mlp"), seed=0, views=8, mlp=MLP, cnn=CNN):
     """The row of the results' table of any encoder, as a dict by column, under `name`.
 
-    `encode` and `decode` are functions, torch modules or an Autoencoder, as FunctionPair takes them; `dataset` is an ImageDataset. The encoder is taken as it is: whether it has seen the test images is for its owner to say. `probes`, `seed` and
-    all else are as in `evaluate_probes`; for rows beside those of a study, those of its Settings. Most of the time goes into encoding `views`
-    of every training image, of which a bar shows the progress. In a frame with other rows it stands in the same tables and figures.
-    Raises ValueError for the name of a model, of which the row would be taken for another seed.
+    `encode` and `decode` are functions, torch modules or an Autoencoder (see FunctionPair); `dataset` is an ImageDataset. The encoder
+    is taken as it is: whether it has seen the test images is for its owner to say. All else is as in `evaluate_probes`; for a row that is
+    comparable with a study's, pass its `views`, `mlp` and `cnn`. Most of the time goes into encoding `views` of every training image, of
+    which a bar shows the progress. In a frame with other rows it stands in the same tables and figures. Raises ValueError if `name` is
+    a model's, since tables would average the two.
     """
     if name.lower() in MODELS:
         raise ValueError(f"{name!r} is a model of the study; give yours another name")

@@ -225,9 +225,10 @@ def learn_features(kind, images, seed, checkpoint=None):
 class FeatureAutoencoder(ConvAutoencoder):
     """A code whose numbers are features, all or a part; the rest is a convolutional autoencoder's, trained to complete them.
 
-    `share`, from 0 to 1, is the part of the numbers that are features, and `of_network` the part of those that are of a
-    self-supervised network, LEAST_OF_NETWORK at least where it is not 0; all others are of dictionaries of patches. The features are
-    frozen; what is trained, to minimise the mean squared error, are the other numbers and the decoder of all. The features of all sizes are the first of the same.
+    `share`, from 0 to 1, is the part of the numbers that are features, and `of_network` the part of those that a self-supervised network
+    finds (LEAST_OF_NETWORK at least, unless it is 0); the others are of patch dictionaries. Smaller codes have the first numbers of the
+    same features. They are frozen; what is trained, to minimise the mean squared error, are the other numbers and the decoder of all.
+    At least 20 training images are needed.
     """
 
     latent_dims = range(1, SIZE + 1)

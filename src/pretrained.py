@@ -8,15 +8,17 @@ import json
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from src.autoencoder import build_autoencoder
-from src.classifier import LatentClassifier
+from src.classifier import LatentClassifier, predict_logits
 from src.codec import Codec
 from src.data_loader import CLASSES
+from src.encode import encode_images
 from src.images import prepare_images
 from src.utils import MODELS_DIR, DamagedFileError, fingerprint
 
@@ -58,14 +60,10 @@ def classify(images, model=None):
     size is taken, 100 numbers; or None, what `load_pretrained()` gives. The probabilities, in [0, 1], are the
     softmax of the MLP probe. Raises ValueError for other images and models, DamagedFileError for a file that is not as written.
     """
-    model, names, images = _as_trained_model(model), _names_of(images), prepare_images(images)
-    encode, read, device = model.autoencoder.eval().encode, model.classifier.eval(), model.classifier.mean.device
-    probabilities = []
-    with torch.no_grad():
-        for few in torch.from_numpy(images).split(200):
-            x = few.to(device).permute(0, 3, 1, 2).float() / 255
-            probabilities.append(read(encode(x)).softmax(1).cpu())
-    return pd.DataFrame(torch.cat(probabilities).numpy(), names, model.classes)
+    model, names = _as_trained_model(model), _names_of(images)
+    z = encode_images(model.autoencoder, prepare_images(images))
+    probabilities = torch.from_numpy(predict_logits(model.classifier, z)).softmax(1)
+    return pd.DataFrame(probabilities.numpy(), names, model.classes)
 
 
 def _names_of(images):
@@ -99,9 +97,10 @@ def file_of(dataset, autoencoder, folder):
     return folder / f"{dataset}_{autoencoder}.safetensors"
 
 
-def checksum(tensors):
-    """A checksum of tensors, a dict, by the order of their names: 16 hexadecimal digits."""
-    return fingerprint(*(tensors[key].numpy() for key in sorted(tensors)))
+def checksum(made_by, tensors):
+    """A checksum of what a file says of itself, a dict, but for its own checksum, and of its tensors by name: 16 hexadecimal digits."""
+    text = json.dumps({key: value for key, value in made_by.items() if key != "checksum"}, sort_keys=True)
+    return fingerprint(np.frombuffer(text.encode(), np.uint8), *(tensors[key].numpy() for key in sorted(tensors)))
 
 
 def _as_trained_model(model):
@@ -110,15 +109,12 @@ def _as_trained_model(model):
         return load_pretrained()
     if isinstance(model, TrainedModel):
         return model
-    is_path = isinstance(model, (str, Path))
-    if is_path and Path(model).suffix == ".safetensors":
+    if isinstance(model, (str, Path)) and Path(model).suffix == ".safetensors":
         return _load_file(Path(model).expanduser())
-    is_of_a_study = type(model).__module__.startswith("src.study.") or (is_path and Path(model).suffix == ".pt")
-    if is_of_a_study:
-        raise ValueError(f"{model} is of a study; give classify what load_trained of src.study.checkpoints makes of it")
-    what = repr(str(model)) if is_path else type(model).__name__
+    what = repr(str(model)) if isinstance(model, (str, Path)) else type(model).__name__
     takes = "a TrainedModel, the path of a pretrained .safetensors file, or None for the default"
-    raise ValueError(f"model must be {takes}, not {what}; load_pretrained and load_trained give a TrainedModel")
+    how = "load_pretrained gives one, and load_trained of src.study.checkpoints that of an experiment"
+    raise ValueError(f"model must be {takes}, not {what}; {how}")
 
 
 def _load_file(path, latent_dim=None):
@@ -142,7 +138,7 @@ def _read(path):
         with safe_open(path, "pt") as file:
             made_by = json.loads(file.metadata()["made_by"])
             tensors = {key: file.get_tensor(key) for key in file.keys()}
-            is_whole = checksum(tensors) == made_by["checksum"]
+            is_whole = checksum(made_by, tensors) == made_by["checksum"]
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise DamagedFileError(f"{path} cannot be read ({error}); get it anew with the repository") from error
     if not is_whole:

@@ -135,12 +135,9 @@ class Muon(torch.optim.Muon):
     def __init__(self, kernels, **settings):
         matrices = [kernel.detach().permute(0, 2, 3, 1).flatten(1) for kernel in kernels]
         pairs = zip(kernels, matrices, strict=True)
-        if any(
-            kernel.data_ptr() != matrix.data_ptr() for kernel, matrix in pairs
-        ):  # a copy, whose changes would be lost
-            raise ValueError(
-                "Muon takes kernels that are channels-last; call model.to(memory_format=torch.channels_last)"
-            )
+        if any(kernel.data_ptr() != matrix.data_ptr() for kernel, matrix in pairs):  # changes of a copy would be lost
+            layout = "call model.to(memory_format=torch.channels_last)"
+            raise ValueError(f"Muon takes kernels that are channels-last; {layout}")
         self.kernels = kernels
         super().__init__(matrices, **settings)
 

@@ -5,6 +5,7 @@ code is read better than another is tested by the paired error of the stored ans
 """
 
 import re
+from itertools import product
 
 import nbformat
 import numpy as np
@@ -32,7 +33,7 @@ RATES, NOISE, CORRUPTION = read("rates"), read("noise"), read("corruption")
 FEW = read("few_labels").groupby(["dataset", "code", "per_class"]).accuracy.mean()
 TRAINING = read("training").set_index(["autoencoder", "epochs"]).sort_index()
 PRIOR = PRIOR_WORK.set_index(["dataset", "latent_dim"])
-SIZES, ENDS = (10, 20, 50, 100), (10, 100)
+SIZES = (10, 20, 50, 100)
 NOTEBOOKS = sorted(path.stem for path in (ROOT / "run").glob("*.ipynb"))
 C10, C100 = BOTH = ("CIFAR10", "CIFAR100")
 ON_FIRST_SCREEN = ["pca", "conv", "both_50", "features", "both", "supervised"]
@@ -67,7 +68,7 @@ def points(dataset, size, name, other, probe="mlp"):
 
 
 def minutes(name):
-    return f"{MEANS.loc[(C10, name, 100), 'autoencoder_seconds'] / 60:.0f} minutes"
+    return f"{MEANS.loc[(C10, name, 100), 'autoencoder_seconds'] / 60:.0f}"
 
 
 def few(dataset, code, count):
@@ -76,36 +77,41 @@ def few(dataset, code, count):
 
 def claims():
     """Sentences with their numbers, by text."""
+    of_class = (
+        f"with 100 numbers the best probe reaches {whole(C10, 'both', 100)} on both features, "
+        f"{whole(C10, 'conv', 100)} on the autoencoder's code and {whole(C10, 'pca', 100)} on PCA's"
+    )
     return {
-        "README": [
-            f"of test images is read right in {whole(C10, 'both', 100)} from features, in {whole(C10, 'conv', 100)} "
-            f"from the autoencoder's code and in {whole(C10, 'pca', 100)} from PCA's.",
-        ],
+        "README": [f"{of_class}."],
         "master_notebook": [
-            f"With 100 numbers the class is read right in {whole(C10, 'both', 100)} of the test images from *both* features, in "
-            f"{whole(C10, 'conv', 100)} from the autoencoder's code and in {whole(C10, 'pca', 100)} from PCA's; a network that was trained with "
-            f"labels reaches {whole(C10, 'supervised', 100)}.",
+            f"W{of_class[1:]}; on the supervised encoder's code it reaches {whole(C10, 'supervised', 100)}.",
             f"The autoencoder's error is {of_pca(C10, 'conv', 10)} of PCA's with 10 numbers and {of_pca(C10, 'conv', 100)} with 100.",
-            f"from random weights, at rates that were searched for it, the same epochs end at {of_pca(C10, 'random_start', 100)} with 100 numbers.",
-            f"the MLP gains {points(C10, 10, 'conv', 'pca')} points over PCA's code with 10 numbers and "
-            f"{points(C10, 100, 'conv', 'pca')} with 100,",
-            f"patch features reach {whole(C10, 'features', 100)} after {minutes('features')} of one core, the self-supervised network "
-            f"{whole(C10, 'self_supervised', 100)} after {minutes('self_supervised')}, and both together {whole(C10, 'both', 100)}.",
-            f"Its error is {times(C10, 'both', 'conv', 100)} the autoencoder's; half of the numbers for pixels brings that down to "
-            f"{times(C10, 'both_50', 'conv', 100)}, and the accuracy to {whole(C10, 'both_50', 100)}.",
-            f"from {whole(C10, 'conv', 100, 'linear')} (linear) to {whole(C10, 'conv', 100, 'cnn')} (CNN):",
-            f"the prior work reports {100 * PRIOR.accuracy[C10, 100]:.0f} % with its own classifier, and the MLP reads "
-            f"{whole(C10, 'pca', 100, 'mlp')} from PCA's code.",
-            f"With 10 labelled images of each class of CIFAR-10, {few(C10, 'both', 10)} of the test images are read right from *both* features, "
-            f"{few(C10, 'conv', 10)} from the autoencoder's code, and {few(C10, 'cnn', 10)} by the network from scratch.",
-            f"the random encoder reaches {whole(C10, 'random', 100)},",
+            f"from random weights, with a linear rate that was searched on the quick network, the same epochs end at "
+            f"{of_pca(C10, 'random_start', 100)} with 100 numbers.",
+            f"with 10 numbers the MLP reaches {points(C10, 10, 'conv', 'pca')} points more on the autoencoder's code than on PCA's; with 100, "
+            f"where the error is nearly a quarter lower, the best probe reaches {points(C10, 100, 'conv', 'pca', 'cnn')} more.",
+            f"From random weights, the MLP reaches {whole(C10, 'random_start', 100, 'mlp')} with 100 numbers, and "
+            f"{whole(C10, 'conv', 100, 'mlp')} from the start at PCA.",
+            f"On CIFAR-10 with 100 numbers the best probe reaches {whole(C10, 'features', 100)} on patch features ({minutes('features')} core minutes), "
+            f"{whole(C10, 'self_supervised', 100)} on self-supervised features ({minutes('self_supervised')} core minutes) and "
+            f"{whole(C10, 'both', 100)} on both.",
+            f"with 100 numbers the error of both features is {times(C10, 'both', 'conv', 100)} the autoencoder's. Half AE, half features, brings "
+            f"that to {times(C10, 'both_50', 'conv', 100)}, still above PCA's, and the accuracy to {whole(C10, 'both_50', 100)}.",
+            f"On the autoencoder's code with 100 numbers the linear probe reaches {whole(C10, 'conv', 100, 'linear')} and the CNN "
+            f"{whole(C10, 'conv', 100, 'cnn')}; on both features they reach {whole(C10, 'both', 100, 'linear')} and {whole(C10, 'both', 100, 'cnn')}.",
+            f"the prior work reports {100 * PRIOR.accuracy[C10, 100]:.0f} % with its own classifier, and the MLP reaches "
+            f"{whole(C10, 'pca', 100, 'mlp')} on PCA's code.",
+            f"With 10 labelled images of each class of CIFAR-10, the probe reaches {few(C10, 'both', 10)} on both features and "
+            f"{few(C10, 'conv', 10)} on the autoencoder's code; the network from scratch reaches {few(C10, 'scratch', 10)}.",
+            f"On the code of a random encoder the best probe reaches {whole(C10, 'random', 100)}, and on PCA's, which needs no training, "
+            f"{points(C10, 100, 'conv', 'pca', 'cnn')} points less than on the autoencoder's.",
         ],
     }
 
 
 CLAIMS = claims()
 # numbers that are no results: of the set-up, of the data, and of other work
-GIVEN = r"arxiv\.org/abs/[\d.]+|doi\.org/[^)]+|Python 3\.11|torch 2\.14 and 2\.9|8 bits/dim|2 x 170 MB|^\|.*\|$"
+GIVEN = r"arxiv\.org/abs/[\d.]+|doi\.org/[^)]+|Python 3\.11|torch 2\.9 and 2\.14|8 bits/dim|2 x 170 MB|^\|.*\|$"
 
 
 def text_of(name):
@@ -168,39 +174,48 @@ def mlp(dataset, name, size):
     return accuracy(dataset, name, size, "mlp")
 
 
-@pytest.mark.parametrize("dataset", BOTH)
-@pytest.mark.parametrize("size", ENDS)
-def test_features_are_read_better_than_codes_for_squared_error_by_the_best_probe_of_each(dataset, size):
+@pytest.mark.parametrize(("dataset", "size"), [(C10, size) for size in SIZES] + [(C100, 100)])
+def test_features_are_read_better_than_codes_for_the_image_by_the_best_probe_of_each(dataset, size):
     for name in ("features", "self_supervised", "both", "both_50"):
         assert is_read_better(dataset, size, name, "conv") and is_read_better(dataset, size, name, "pca")
 
 
-def test_both_are_better_than_each_where_there_is_room():
+def test_both_features_are_better_than_each_with_100_numbers():
+    for dataset, name in product(BOTH, ("features", "self_supervised")):
+        assert is_read_better(dataset, 100, "both", name)
+    assert is_read_better(C10, 10, "both", "features")  # where it is the self-supervised code
+
+
+def test_the_image_pays_for_features():
     for dataset in BOTH:
-        assert is_read_better(dataset, 100, "both", "features") and is_read_better(
-            dataset, 100, "both", "self_supervised"
-        )
-    assert is_read_better(C10, 10, "self_supervised", "both")  # "with 10 numbers the network alone"
+        assert error(dataset, "pca", 100) < error(dataset, "both_50", 100) < error(dataset, "both", 100)
 
 
-@pytest.mark.parametrize("dataset", BOTH)
-def test_labels_are_ahead_of_all_codes_without(dataset):
-    names = ("conv", "pca", "features", "self_supervised", "both", "both_50")
-    assert all(is_read_better(dataset, 100, "supervised", name) for name in names)
-    assert accuracy(C10, "supervised", 100) > 91
+def test_labels_are_ahead_of_all_codes_without():
+    for name in ("conv", "pca", "features", "self_supervised", "both", "both_50"):
+        assert is_read_better(C10, 100, "supervised", name)
 
 
-def test_epochs_and_images_are_as_many_as_the_text_says():
+def test_most_of_the_lead_of_features_is_one_under_a_weak_probe():
+    weak, best = (accuracy(C10, "both", 100, probe) - accuracy(C10, "conv", 100, probe) for probe in ("linear", "best"))
+    assert best < weak / 2
+
+
+def test_features_beat_a_network_from_scratch_where_labels_are_few():
+    for (dataset, code, count), reached in FEW.items():
+        if code in ("features", "self_supervised", "both") and count <= (100 if dataset == C10 else 50):
+            assert reached > FEW[dataset, "scratch", count]
+
+
+def test_epochs_images_and_seeds_are_as_many_as_the_text_says():
     epochs = {name: set(found) for name, found in RESULTS.groupby("autoencoder").epochs}
-    of_eight = "conv vae random_start denoising nested masked features self_supervised both both_50 supervised".split()
-    assert all(epochs[name] == {8} for name in of_eight) and epochs["spatial"] == {5}
-    assert {*RESULTS.train_images} == {45_000} and {*RESULTS.test_images} == {10_000} and LEARNT_FROM == 20_000
-
-
-def test_seeds_are_as_many_as_the_text_says():
-    three = {(C10, name, size) for name in ("conv", "pca", "features") for size in ENDS}
-    seeds = RESULTS.groupby(["dataset", "autoencoder", "latent_dim"]).seed.nunique()
-    assert {*seeds.index[seeds == 3]} == three and {*seeds} == {1, 3}
+    for name in "conv vae random_start supervised".split():
+        assert epochs[name] == {8}
+    for name in "features self_supervised both both_50".split():
+        assert epochs[name] == {4}
+    assert epochs["spatial"] == {5}
+    assert {*RESULTS.train_images} == {45_000} and {*RESULTS.test_images} == {10_000} and {*RESULTS.seed} == {0}
+    assert LEARNT_FROM == 20_000
 
 
 def test_the_readmes_tables_are_those_of_the_results():

@@ -62,7 +62,7 @@ def test_the_page_sees_what_classify_sees(pictures, tmp_path):
 def test_what_cannot_be_read_is_named_in_a_sentence(tmp_path):
     path = tmp_path / "notes.png"
     path.write_text("no picture")
-    with pytest.raises(gradio.Error, match="notes.png"):
+    with pytest.raises(gradio.Error, match=r"notes\.png"):
         demo.show(str(path), 10, "fine")
 
 

@@ -35,7 +35,9 @@ def test_the_table_has_a_row_a_code_count_and_draw(measure, monkeypatch):
     before, table = (torch.get_rng_state(), np.random.get_state()[1].tolist()), measure()
     assert torch.equal(torch.get_rng_state(), before[0]) and np.random.get_state()[1].tolist() == before[1]
     assert {*table.columns} == {"dataset", "code", "per_class", "draw", "accuracy"} and {*table.dataset} == {"CIFAR10"}
-    rows = [(code, count, draw) for code in ("pca", "cnn") for count in (2, 10) for draw in (0, 1)]  # 50 there are not
+    rows = [
+        (code, count, draw) for code in ("pca", "scratch") for count in (2, 10) for draw in (0, 1)
+    ]  # 50 there are not
     assert list(table[["code", "per_class", "draw"]].itertuples(index=False, name=None)) == rows
     assert (table[table.per_class == 10].groupby("code").accuracy.mean() > 0.2).all()  # chance is 0.1
     torch.manual_seed(8)

@@ -190,7 +190,7 @@ def test_few_labels_are_drawn_and_tabled_with_their_deviation():
             "draw": draw,
             "accuracy": 0.3 + count / 1000 + draw / 50,
         }
-        for code in ("pca", "cnn")
+        for code in ("pca", "scratch")
         for count in (10, 100)
         for draw in (0, 1)
     ]

@@ -137,11 +137,11 @@ def test_a_class_of_a_notebook_and_a_block_in_the_cell_above():
     assert first == again and len({first, other_block, other_class}) == 3
 
 
-WORKERS = CELLS[:3] + [
-    "import joblib",
-    "here = code_of_class(Own)\n"
-    "there = joblib.Parallel(2)(joblib.delayed(lambda model: __import__('src.source').source.code_of_class(model))(m) for m in [Own] * 2)\n"
-    "print({here, *there} == {here})",
+WORKERS = [
+    *CELLS[:3],
+    "import joblib\nimport src.source",
+    "here, job = code_of_class(Own), joblib.delayed(lambda model: src.source.code_of_class(model))",
+    "print({here, *joblib.Parallel(2)([job(Own), job(Own)])} == {here})",
 ]
 
 

@@ -5,12 +5,13 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
-import pandas as pd
 from matplotlib.ticker import LogLocator
 from sklearn.metrics import ConfusionMatrixDisplay, confusion_matrix
 
 from src.data_loader import class_names
 from src.report.style import (
+    OF_ONE_SIZE,
+    PRIOR,
     PROBE_COLOURS,
     PROBE_LABELS,
     PROBE_MARKERS,
@@ -23,7 +24,7 @@ from src.report.style import (
     summarise,
     with_best_probe,
 )
-from src.study.answers import paired_difference
+from src.study.answers import paired_differences
 
 MSE = "test MSE (10$^{-3}$, log scale)"
 
@@ -40,12 +41,14 @@ def class_and_image(results, names, dataset, title="What a code of d numbers kee
         for name in names:
             rows = means[means.index == name]
             if len(rows):
-                ax.plot(rows.latent_dim, scale * rows["mean"], **_line(name, dataset))
+                ax.plot(rows.latent_dim, scale * rows["mean"], **line_style(name, dataset))
                 ends.append((rows.latent_dim.iloc[-1], scale * rows["mean"].iloc[-1], label(name), colour(name)))
         latent_axis(ax, results[results.autoencoder.isin(names)].latent_dim.unique())
         ax.margins(x=0.1)
         if column == "bits_best":
-            _draw_level(ax, results[results.autoencoder == "supervised"].bits_best.max(), "trained with labels")
+            with_labels = results[results.autoencoder == "supervised"].dropna(subset=["bits_best"])
+            for row in with_labels.nlargest(1, "bits_best").itertuples():
+                _draw_level(ax, row.bits_best, f"encoder trained with labels, d = {row.latent_dim}")
             ax.set(title="of the class, by the best probe (more is better)", ylabel="bits", ylim=(0, None))
         else:
             ax.set(title="of the image (less is better)", ylabel=MSE, yscale="log")
@@ -57,18 +60,10 @@ def class_and_image(results, names, dataset, title="What a code of d numbers kee
 
 
 def _draw_level(ax, level, text):
-    """A level that an encoder reaches which was trained with labels; nothing where there is none."""
-    if level > 0:
-        look = {"color": colour("supervised")}
-        ax.axhline(level, ls=":", **look)
-        ax.text(0.02, level, text, transform=ax.get_yaxis_transform(), va="bottom", fontsize=8.5, **look)
-
-
-def _line(name, dataset):
-    """The style of a line without error bars."""
-    style = line_style(name, dataset)
-    del style["capsize"]
-    return style
+    """A level that an encoder reaches which was trained with labels."""
+    look = {"color": colour("supervised")}
+    ax.axhline(level, ls=":", **look)
+    ax.text(0.02, level, text, transform=ax.get_yaxis_transform(), va="bottom", fontsize=8.5, **look)
 
 
 def _panels(datasets, height):
@@ -138,7 +133,7 @@ def front(results, shares, others, published, title="Image or class"):
         for name in [*shares, *others]:
             points = means[means.index.isin([(dataset, size, name) for size in sizes])].dropna(subset="accuracy_best")
             if points.test_mse.notna().any():
-                ax.plot(points.test_mse, points.accuracy_best, **_line(name, dataset) | {"ls": "", "ms": 6})
+                ax.plot(points.test_mse, points.accuracy_best, **line_style(name, dataset) | {"ls": "", "ms": 6})
                 if ax is axes[0]:
                     place = {"textcoords": "offset points", "ha": "center", "fontsize": 8, "color": colour(name)}
                     ax.annotate(label(name), points.to_numpy()[-1], (0, -14 if name == shares[-1] else 8), **place)
@@ -146,9 +141,9 @@ def front(results, shares, others, published, title="Image or class"):
                 _draw_level(ax, top := points.accuracy_best.max(), f"{label(name)} ({top:.0f} %)")
         for marker, (name, rows) in zip("x+", published.items(), strict=False):
             rows = rows[rows.dataset == dataset].dropna()
-            ax.plot(1000 * rows.test_mse, 100 * rows.accuracy_mlp, marker, color="#b8860b")
+            ax.plot(1000 * rows.test_mse, 100 * rows.accuracy_mlp, marker, color=PRIOR["color"])
             for end in rows[["test_mse", "accuracy_mlp"]].to_numpy()[-1:] * (1000, 100):
-                place = {"textcoords": "offset points", "ha": "center", "fontsize": 8, "color": "#b8860b"}
+                place = {"textcoords": "offset points", "ha": "center", "fontsize": 8, "color": PRIOR["color"]}
                 ax.annotate(name, end, (0, -14), **place)
         ax.set(xscale="log", xlabel=MSE, title=dataset)
         ax.set_xticks(ticks := [1, 2, 5, 10, 20, 40], map(str, ticks))
@@ -164,9 +159,7 @@ def accuracy(results, prior, size, title="The best probe on every code"):
 
     `prior` are the prior work's results, with its own classifier. The probe stands in the bar.
     """
-    results = with_best_probe(
-        results[(results.latent_dim == size) | results.autoencoder.isin(["pixels", "spatial", "spatial_finetuned"])]
-    )
+    results = with_best_probe(results[(results.latent_dim == size) | results.autoencoder.isin(OF_ONE_SIZE)])
     results = results.dropna(subset=["accuracy_best"])
     figure, axes = _panels(results.dataset.unique(), 1.3 + 0.24 * results.autoencoder.nunique())
     for ax, dataset in zip(axes, results.dataset.unique(), strict=True):
@@ -209,7 +202,7 @@ def probes(results, names, answers, dataset, title="Every probe on every code"):
         rows = results[(results.autoencoder == name) & (results.latent_dim == sizes[-1])]
         found = 100 * rows[[f"accuracy_{probe}" for probe in PROBE_LABELS]].mean().astype(float).dropna()
         places = [list(PROBE_LABELS).index(column.removeprefix("accuracy_")) for column in found.index]
-        left.plot(places, found, **_line(name, dataset))
+        left.plot(places, found, **line_style(name, dataset))
         ends += [(places[-1], found.iloc[-1], label(name), colour(name))] if places else []
     left.set_xticks(range(len(PROBE_LABELS)), PROBE_LABELS.values())
     left.set(title=f"d = {sizes[-1]}", ylabel="test accuracy (%)", xlabel="probe")
@@ -217,9 +210,9 @@ def probes(results, names, answers, dataset, title="Every probe on every code"):
     label_ends(left, ends)
     ends = []
     for probe in PROBE_LABELS:
-        found = _differences(answers, dataset, sizes, names[0], names[-1], probe)
+        found = paired_differences(answers, dataset, sizes, names[0], names[-1], probe)
         if len(found):
-            style = {"marker": PROBE_MARKERS[probe], "color": PROBE_COLOURS[probe], "capsize": 2}
+            style = {"marker": PROBE_MARKERS[probe], "color": PROBE_COLOURS[probe]}
             right.errorbar(found.index, found.points, 2 * found.error, **style)
             ends.append((found.index[-1], found.points.iloc[-1], PROBE_LABELS[probe], PROBE_COLOURS[probe]))
     right.axhline(0, color="#999999", lw=1)
@@ -229,17 +222,6 @@ def probes(results, names, answers, dataset, title="Every probe on every code"):
     right.set(title=f"{label(names[0])} less {label(names[-1])}", ylabel="difference (points)")
     figure.suptitle(f"{title} ({dataset})")
     return figure
-
-
-def _differences(answers, dataset, sizes, first, second, probe):
-    """The difference of two codes in `points` and its standard `error`, by latent size, where both were run."""
-    found = {}
-    for size in sizes:
-        try:
-            found[size] = paired_difference(answers, dataset, size, first, second, probe)
-        except ValueError:
-            continue
-    return pd.DataFrame.from_dict(found, orient="index", columns=["points", "error"])
 
 
 def confusion_matrices(confusions, title):
@@ -265,16 +247,14 @@ def confusion_matrices(confusions, title):
 
 
 def few_labels(rows, title="Few labelled images"):
-    """Accuracy against labelled images of each class, over draws, of rows of `src.study.few_labels`; "cnn" is from scratch."""
+    """Accuracy against labelled images of each class, over draws, of rows of `src.study.few_labels`."""
     figure, axes = _panels(rows.dataset.unique(), 4.0)
     for ax, dataset in zip(axes, rows.dataset.unique(), strict=True):
         ends = []
         for code, part in rows[rows.dataset == dataset].groupby("code", sort=False):
             groups = 100 * part.groupby("per_class").accuracy.agg(["mean", "sem"])
-            scratch = {"color": "black", "marker": "x", "label": "network from scratch"} if code == "cnn" else {}
-            style = line_style(code, dataset) | scratch
-            ax.errorbar(groups.index, groups["mean"], 2 * groups["sem"], **style)
-            ends.append((groups.index[-1], groups["mean"].iloc[-1], style["label"], style["color"]))
+            ax.errorbar(groups.index, groups["mean"], 2 * groups["sem"], **line_style(code, dataset))
+            ends.append((groups.index[-1], groups["mean"].iloc[-1], label(code), colour(code)))
         counts = sorted(rows[rows.dataset == dataset].per_class.unique())
         ax.set(xscale="log", xlabel="labelled images of each class", title=dataset)
         ax.set_xticks(counts, map(str, counts))

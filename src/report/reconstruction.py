@@ -4,6 +4,8 @@
 mean and, as error bars, the standard deviation over them.
 """
 
+from itertools import product
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -12,11 +14,11 @@ from matplotlib.ticker import MaxNLocator
 from src.report.style import (
     LINES,
     PRIOR,
-    against_latent_size,
     colour,
     image_grid,
     label,
     label_ends,
+    latent_axis,
     legend_of_models,
     line_style,
     share_of_pca,
@@ -38,9 +40,7 @@ def training_curves(histories, pca, title="Validation error in training"):
             if dataset == name and (dataset, size) in pca:
                 epochs = [record["epoch"] for record in history]
                 shares = [100 * record["val_reconstruction"] / pca[dataset, size] for record in history]
-                style = line_style(autoencoder, dataset) | {"ms": 3}
-                del style["capsize"]
-                ax.plot(epochs, shares, **style)
+                ax.plot(epochs, shares, **line_style(autoencoder, dataset) | {"ms": 3})
                 ends.append((epochs[-1], shares[-1], f"d = {size}", colour(autoencoder)))
         ax.axhline(100, color=colour("pca"), ls=":", label="PCA")
         ax.set(title=name, xlabel="epoch")
@@ -58,8 +58,11 @@ def error_beside_pca(results, prior, names, title="Reconstruction error beside P
     figure, ax = plt.subplots(figsize=(7, 4.2))
     summary = summarise(results, "test_mse")
     share = share_of_pca(summary)
-    for dataset in results.dataset.unique():
-        against_latent_size(ax, share, dataset, names)
+    for dataset, name in product(results.dataset.unique(), names):
+        rows = share[(share.dataset == dataset) & (share.autoencoder == name)]
+        if len(rows):
+            ax.errorbar(rows.latent_dim, rows["mean"], rows["std"], **line_style(name, dataset))
+    latent_axis(ax, share[share.autoencoder.isin(names)].latent_dim.unique())
     if prior is not None:
         pca = summary[summary.autoencoder == "pca"]
         theirs = prior.rename(columns={"test_mse": "mean"}).assign(autoencoder="prior", std=0.0)
@@ -72,13 +75,13 @@ def error_beside_pca(results, prior, names, title="Reconstruction error beside P
     return figure
 
 
-def reconstructions(originals, reconstructed, dataset, title=None):
+def reconstructions(originals, reconstructed, dataset):
     """The same images as every code keeps them: originals on top, then a row for each (autoencoder, latent size)."""
     rows = {"original": originals / 255}
     for (name, size), images in reconstructed.items():
         error = 1000 * np.square(images - originals / 255).mean()
         rows[f"{label(name)}, d = {size}\nMSE {error:.1f}"] = images
-    return image_grid(rows, title or f"{dataset}: test images and their reconstructions (MSE in thousandths)")
+    return image_grid(rows, f"{dataset}: test images and their reconstructions (MSE in thousandths)")
 
 
 def pipeline(image, code, reconstruction, model, probabilities):

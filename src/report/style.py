@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 from matplotlib.lines import Line2D
 from matplotlib.ticker import NullFormatter
 from matplotlib.transforms import blended_transform_factory
@@ -33,9 +34,10 @@ LOOKS = {  # in the order of tables; a model of one's own is entered here, too, 
     "spatial_finetuned": Look("8x4x4 code, fine-tuned", "#c08fd8", "P"),
     "features": Look("patch features", "#4a1486", "h"),
     "self_supervised": Look("self-supervised features", "#e6550d", "p"),
-    "both": Look("patch + self-supervised", "#a50f15", "H"),
-    "both_50": Look("half features, half pixels", "#de6d72", "H"),
+    "both": Look("both features", "#a50f15", "H"),
+    "both_50": Look("half AE, half features", "#de6d72", "H"),
     "features_50": Look("half patch features", "#9e8bc9", "h"),
+    "scratch": Look("network from scratch", "#000000", "x"),
     "masked": Look("masked AE", "#17a2b8"),
     "nested": Look("nested AE", "#00857c", "P"),
 }
@@ -61,6 +63,7 @@ RC = {
     "axes.grid": True,
     "grid.alpha": 0.25,
     "legend.frameon": False,
+    "errorbar.capsize": 2,
 }
 
 
@@ -110,8 +113,7 @@ def line_style(name, dataset):
         "color": look.colour,
         "marker": look.marker,
         "ls": LINES.get(dataset, ":"),
-        "label": look.label,
-        "capsize": 2,
+        "label": label(name),
     }
     style["ms"], style["lw"] = {"conv": (7, 2.2), "vae": (4, 1.2), "supervised": (8, 1.2)}.get(name, (5.5, 1.2))
     return style | ({"mfc": "white", "zorder": 5, "ms": 8} if name == "pca" else {})
@@ -124,13 +126,19 @@ def summarise(results, column):
 
 
 def with_best_probe(results):
-    """The rows with `accuracy_best` and `bits_best`, each of the probe that has the highest, and the name of the first, `best_probe`."""
-    accuracies = results[[f"accuracy_{probe}" for probe in PROBE_LABELS]].astype(float)
-    bits = results[[column for column in results if column.startswith("bits_") and column != "bits_per_dim"]]
-    best = accuracies.dropna(how="all").idxmax(axis=1).str.removeprefix("accuracy_")
-    return results.assign(
-        accuracy_best=accuracies.max(axis=1), best_probe=best, bits_best=bits.astype(float).max(axis=1)
-    )
+    """The rows with `best_probe`, the one with the highest accuracy, mean over seeds, and its `accuracy_best` and `bits_best`.
+
+    They are NaN in a row that does not have that probe; bits also where it is not a network.
+    """
+    results, columns = results.reset_index(drop=True), [f"accuracy_{probe}" for probe in PROBE_LABELS]
+    keys = [results[key] for key in ("dataset", "autoencoder", "latent_dim")]
+    means = results[columns].astype(float).groupby(keys).transform("mean")
+    best = means.dropna(how="all").idxmax(axis=1).str.removeprefix("accuracy_").reindex(results.index)
+    scores = {
+        f"{score}_best": [row.get(f"{score}_{best[i]}", np.nan) for i, row in results.iterrows()]
+        for score in ("accuracy", "bits")
+    }
+    return results.assign(best_probe=best, **{name: pd.Series(x, results.index, float) for name, x in scores.items()})
 
 
 def share_of_pca(summary):
@@ -140,15 +148,6 @@ def share_of_pca(summary):
     share = summary.join(pca, on=keys).dropna(subset=["pca"])
     share[["mean", "std"]] *= (100 / share.pca).to_numpy()[:, None]
     return share.drop(columns="pca")
-
-
-def against_latent_size(ax, summary, dataset, names, scale=1.0):
-    """A line an autoencoder, with the standard deviation over seeds as error bars."""
-    for name in names:
-        rows = summary[(summary.dataset == dataset) & (summary.autoencoder == name)]
-        if len(rows):
-            ax.errorbar(rows.latent_dim, scale * rows["mean"], scale * rows["std"], **line_style(name, dataset))
-    latent_axis(ax, summary[(summary.dataset == dataset) & summary.autoencoder.isin(names)].latent_dim.unique())
 
 
 def latent_axis(ax, sizes):

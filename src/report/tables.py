@@ -6,7 +6,7 @@ Numbers are means over seeds, with the standard deviation where there are severa
 import pandas as pd
 
 from src.report.style import LOOKS, OF_ONE_SIZE, PROBE_LABELS, label, with_best_probe
-from src.study.answers import paired_difference
+from src.study.answers import paired_differences
 
 
 def as_markdown(frame):
@@ -25,21 +25,13 @@ def folded(summary, frame):
 
 def error_table(results):
     """Test MSE in thousandths by latent size."""
-    rows = results[(results.autoencoder != "pixels")]
-    return _by_size(rows.assign(value=1000 * rows.test_mse, model=rows.autoencoder.map(label)), 2, "model")
+    rows = results[results.autoencoder != "pixels"]
+    return _by_size(rows.assign(value=1000 * rows.test_mse), 2)
 
 
-def accuracy_table(results, probe="mlp"):
-    """Test accuracy (%) of a probe by latent size."""
-    values = {"value": 100 * results[f"accuracy_{probe}"], "model": results.autoencoder.map(label)}
-    return _by_size(results.assign(**values), 1, "model")
-
-
-def probe_table(results, autoencoder):
-    """Test accuracy (%) of every probe on the codes of an autoencoder, by latent size."""
-    rows = results[results.autoencoder == autoencoder]
-    parts = [rows.assign(value=100 * rows[f"accuracy_{probe}"], probe=name) for probe, name in PROBE_LABELS.items()]
-    return _by_size(pd.concat(parts), 1, "probe")
+def accuracy_table(results):
+    """Test accuracy (%) of the MLP probe by latent size."""
+    return _by_size(results.assign(value=100 * results.accuracy_mlp), 1)
 
 
 def overview(results, dataset, size, names):
@@ -72,13 +64,12 @@ def difference_to_pca(results, autoencoder, answers):
     """
     rows = {}
     for probe, name in PROBE_LABELS.items():
-        for dataset, size in results[["dataset", "latent_dim"]].drop_duplicates().itertuples(index=False):
-            try:
-                points, error = paired_difference(answers, dataset, size, autoencoder, "pca", probe)
-            except ValueError:  # one of the two was not run
-                continue
-            text = f"**{points:+.1f}**" if abs(points) > 2 * error else f"{points:+.1f}"
-            rows.setdefault((dataset, name), {})[f"d = {size}"] = f"{text} ± {2 * error:.1f}"
+        for dataset, of_dataset in results.groupby("dataset", sort=False):
+            sizes = sorted(of_dataset.latent_dim.unique())
+            found = paired_differences(answers, dataset, sizes, autoencoder, "pca", probe)
+            for size, points, error in found.itertuples():
+                text = f"**{points:+.1f}**" if abs(points) > 2 * error else f"{points:+.1f}"
+                rows.setdefault((dataset, name), {})[f"d = {size}"] = f"{text} ± {2 * error:.1f}"
     frame = pd.DataFrame.from_dict(rows, orient="index").fillna("")
     return frame.rename_axis(index=["data set", "probe"]).sort_index(level=0, sort_remaining=False) if rows else frame
 
@@ -96,15 +87,15 @@ def information_table(results, png):
     return pd.DataFrame(texts).rename_axis(index=["data set", "d"])
 
 
-def _by_size(results, digits, row):
-    """`value` as text, a line for each data set and value of the column `row`, a column for each latent size.
+def _by_size(results, digits):
+    """`value` as text, a line for each data set and model, a column for each latent size.
 
     Codes of one size only are in the last column, with that size.
     """
-    results = results.dropna(subset=["value"])
+    results = results.assign(model=results.autoencoder.map(label)).dropna(subset=["value"])
     if results.empty:
         return pd.DataFrame()
-    table = results.groupby(["dataset", "autoencoder", row, "latent_dim"], sort=False).value
+    table = results.groupby(["dataset", "autoencoder", "model", "latent_dim"], sort=False).value
     table = table.agg(["mean", "std", "size"]).reset_index()
     table["order"] = table.autoencoder.map(lambda name: [*LOOKS, name].index(name))
     table["fixed"] = table.autoencoder.isin(OF_ONE_SIZE)
@@ -113,18 +104,18 @@ def _by_size(results, digits, row):
     table.loc[table.fixed, "text"] += " (" + table.latent_dim.astype(str) + ")"
     table["column"] = ("d = " + table.latent_dim.astype(str)).where(~table.fixed, "fixed size")
     columns = [f"d = {d}" for d in sorted(table.latent_dim[~table.fixed].unique())] + ["fixed size"] * any(table.fixed)
-    lines = table.sort_values(["dataset", "order"], kind="stable")[["dataset", row]].drop_duplicates()
-    texts = table.pivot(index=["dataset", row], columns="column", values="text").fillna("")
+    lines = table.sort_values(["dataset", "order"], kind="stable")[["dataset", "model"]].drop_duplicates()
+    texts = table.pivot(index=["dataset", "model"], columns="column", values="text").fillna("")
     texts = texts[columns].loc[pd.MultiIndex.from_frame(lines)]
-    seeds = table.groupby(["dataset", row])["size"].agg(["min", "max"])
+    seeds = table.groupby(["dataset", "model"])["size"].agg(["min", "max"])
     seeds = seeds.loc[texts.index].astype(str).to_numpy()
     texts["seeds"] = [" to ".join(dict.fromkeys(ends)) for ends in seeds]
-    return texts.rename_axis(index=["data set", row], columns=None)
+    return texts.rename_axis(index=["data set", "model"], columns=None)
 
 
 def few_labels_table(rows):
     """Test accuracy (%) by number of labelled images of each class, means ± standard deviation over draws."""
-    groups = rows.assign(code=rows.code.map(lambda name: "network from scratch" if name == "cnn" else label(name)))
+    groups = rows.assign(code=rows.code.map(label))
     groups = groups.groupby(["dataset", "code", "per_class"], sort=False).accuracy
     texts = (100 * groups.mean()).map("{:.1f}".format)
     texts += (100 * groups.std()).map(" ± {:.1f}".format).where(groups.size() > 1, "")

@@ -18,7 +18,7 @@ FEATURES = (
     "self_supervised",
     "both",
     "both_50",
-)  # autoencoders whose code are features, all or a part of it
+)  # whose codes are features, all or a part of their numbers
 MORE_SEEDS = (1, 2)  # of what the full study repeats
 
 

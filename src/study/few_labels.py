@@ -4,7 +4,6 @@ The settings of a probe are chosen by cross-validation on the labelled images th
 by `run/search.py`, on 5,000 more labelled images.
 """
 
-import os
 import sys
 from dataclasses import replace
 
@@ -38,27 +37,30 @@ GRID = [
     {"scaling": SCALINGS, "probe": [SVC(random_state=0)], "probe__C": (1, 10)},
     {"scaling": SCALINGS, "probe": [LogisticRegression(tol=1e-3, max_iter=1000)], "probe__C": (0.01, 0.1)},
 ]
+SCRATCH = "scratch"  # what a network from scratch is called among the codes
 COLUMNS = ["code", "per_class", "draw", "accuracy"]
 
 
 def few_labels(dataset, models, counts=(10, 50, 100, 500), draws=5, n_jobs=-1):
     """Test accuracy by number of labelled images of each class, one row per code, count and draw, and the same for a network from scratch.
 
-    `models` are trained autoencoders by name; counts, of at least 2, that a class does not have or that make more than MOST in all are left
-    out. Returns the columns `dataset`, `code`, `per_class`, `draw`, `accuracy`.
+    `models` are trained autoencoders by name. Counts that some class does not have, or that add up to more than MOST images, are left
+    out; counts below 2 are a ValueError. Results are kept in `models/cache`. Returns the columns `dataset`, `code`, `per_class`, `draw`, `accuracy`.
     """
     (images, labels), (test, truth) = dataset.split("train"), dataset.split("test")
     sizes = np.unique(labels, return_counts=True)[1]
     most = min(sizes.min(), MOST // len(sizes))
     counts = [count for count in counts if whole_number(count, "a count", 2) <= most]
-    job, jobs = joblib.delayed(_remembered(_measure)), []
+    remembered = joblib.Memory(models_folder("cache"), verbose=0).cache(_measure)
+    job, jobs = joblib.delayed(remembered), []
     # what another version of the code has found is not taken
-    made_by = str(computed_with()), code_of_modules(__name__, "src.classifier", "src.codec", "src.encode", "src.train")
+    parts = (f"src.{name}" for name in "classifier codec encode features train".split())
+    made_by = str(computed_with()), code_of_modules(__name__, *parts)
     for name, model in models.items():
         weights = _weights(model, images[:2_000])
         z, z_test = (encode_images(model, x) * weights for x in (images, test))
         jobs += [job(made_by, name, c, i, labels, z, z_test, truth) for c in counts for i in range(draws)]
-    jobs += [job(made_by, "cnn", c, i, labels, images, test, truth) for c in counts for i in range(draws)]
+    jobs += [job(made_by, SCRATCH, c, i, labels, images, test, truth) for c in counts for i in range(draws)]
     rows = joblib.Parallel(n_jobs if get_device().type == "cpu" else 1, return_as="generator")(jobs)
     table = pd.DataFrame(tqdm(rows, "few labels", len(jobs), file=sys.stdout), columns=COLUMNS)
     return table.assign(dataset=dataset.name)
@@ -71,17 +73,6 @@ def _weights(model, images):
     return unit / max((z * unit).std(), 1e-6)
 
 
-def _remembered(function):
-    """The function, with results kept in `models/cache`, where that can be written, and taken from there when they are there."""
-    folder = models_folder("cache")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        is_writable = os.access(folder, os.W_OK)
-    except OSError:
-        is_writable = False
-    return joblib.Memory(folder if is_writable else None, verbose=0).cache(function)
-
-
 def choose(labels, count, seed):
     """Indices of `count` images of each class, drawn at random."""
     draw = np.random.default_rng(seed)
@@ -89,7 +80,7 @@ def choose(labels, count, seed):
 
 
 def _measure(made_by, name, count, draw, labels, inputs, test, truth):
-    chosen, how = choose(labels, count, draw), _score_network if name == "cnn" else _score_probe
+    chosen, how = choose(labels, count, draw), _score_network if name == SCRATCH else _score_probe
     with one_thread(), seeded(draw):
         accuracy = how(inputs[chosen], labels[chosen], test, truth)
     return {"code": name, "per_class": count, "draw": draw, "accuracy": accuracy}
@@ -112,7 +103,7 @@ def train_from_scratch(images, labels, steps, config=FROM_SCRATCH, view=strong_v
 
     def batches():
         for indices in torch.randint(len(images), (steps // config.epochs, config.batch_size)).numpy():
-            x = view(to_batch(images[indices], device))
+            x = view(to_batch(images[indices], "cpu")).to(device)
             yield x, torch.from_numpy(labels[indices]).to(device)
 
     def loss(x, y):

@@ -51,7 +51,8 @@ def run_sweep(experiments, n_jobs=-1, sample=False, settings=Settings(), folder=
 
     `n_jobs` is -1 for one per core; on a GPU it is one at a time. Returns the table of all experiments, one row each, in the order
     given, those that differ in their probes alone as one. Every row is in `results_path(folder)` as soon as its experiment ends.
-    With `sample`, everything is on the embedded sample, and the folder "sample". Raises SweepError, naming them, where experiments failed; the others are run all the same.
+    With `sample`, everything is on the embedded sample, and the folder "sample". Raises SweepError, naming them, where experiments
+    failed; the others are run all the same.
     On a cluster it runs inside joblib's own context manager; all machines see the same folder, and a failed worker is restarted:
 
         import joblib
@@ -152,13 +153,13 @@ def _prepare_shared(experiments, n_jobs, folder, settings):
     largest = {_largest(e): made_by for e, made_by in experiments.items() if model_class(e.autoencoder).one_training}
     largest = {e: made_by for e, made_by in largest.items() if what_is_missing(e, folder, made_by)}
     jobs += [joblib.delayed(_run_or_report)((e, MODELS[e.autoencoder], largest[e]), folder, settings) for e in largest]
-    joblib.Parallel(n_jobs)(jobs)  # each experiment that needs what failed will say what went wrong
+    joblib.Parallel(n_jobs)(jobs)  # what fails here fails again, and is reported, in each experiment that needs it
 
 
 def _learn_features(kind, name, seed, views, folder):
     try:
         load_shared(_load(name, folder), kind, seed, views, folder)
-    except Exception:  # as above
+    except Exception:  # reported by the experiments that need it
         return
 
 
