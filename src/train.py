@@ -198,8 +198,8 @@ def train_autoencoder(model, images, config=TrainConfig(), seed=0, progress=True
     Raises FloatingPointError where the loss stops being finite, ValueError where `checkpoint` is of another training.
     """
     dataset = images if isinstance(images, ImageDataset) else _unlabelled(images, model)
-    made_by, checkpoint = _what_makes(model, dataset, config, seed), checkpoint and Path(checkpoint).expanduser()
-    history = []
+    checkpoint = checkpoint and Path(checkpoint).expanduser()
+    made_by, history = checkpoint and _what_makes(model, dataset, config, seed), []
     with seeded(seed):
         model.initialise(dataset.split("train")[0])
         model.to(get_device()).eval()

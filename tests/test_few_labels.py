@@ -1,4 +1,5 @@
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -12,12 +13,16 @@ from src.study import few_labels as module
 from src.study.few_labels import choose, few_labels
 
 
+def remember(monkeypatch, cache):
+    monkeypatch.setattr(module, "Memory", lambda *_, **__: SimpleNamespace(cache=cache))
+
+
 @pytest.fixture
 def measure(tiny, monkeypatch):
     """`few_labels` with a short training and without its cache, of one code on random images."""
     monkeypatch.setattr(module, "FROM_SCRATCH", replace(module.FROM_SCRATCH, epochs=3, batch_size=32))
     monkeypatch.setattr(module, "STEPS", 24)
-    monkeypatch.setattr(module, "_remembered", lambda function: function)
+    remember(monkeypatch, lambda function: function)
     pca = build_autoencoder("pca", 5)
     pca.initialise(tiny.x_train)
     return lambda dataset=tiny, draws=2: few_labels(dataset, {"pca": pca}, (2, 10, 50), draws, n_jobs=1)
@@ -46,11 +51,13 @@ def test_the_table_has_a_row_a_code_count_and_draw(measure, monkeypatch):
 
 def test_what_another_version_of_the_code_has_found_is_not_taken(measure, monkeypatch):
     keys = []
-    monkeypatch.setattr(module, "_remembered", lambda function: lambda made_by, *rest: keys.append(made_by) or {})
+    remember(monkeypatch, lambda function: lambda made_by, *rest: keys.append(made_by) or {})
     measure(draws=1)
     monkeypatch.setattr(module, "code_of_modules", lambda *modules: modules)
     measure(draws=1)
-    assert len({*keys}) == 2 and {"src.study.few_labels", "src.classifier", "src.codec", "src.train"} < {*keys[-1][-1]}
+    assert len({*keys}) == 2 and {"src.study.few_labels", "src.classifier", "src.codec", "src.features"} < {
+        *keys[-1][-1]
+    }
 
 
 def test_each_code_is_read_by_the_probe_that_does_best_on_its_labelled_images():
@@ -87,12 +94,3 @@ def test_a_class_without_images_is_passed_over(tiny, measure):
 def test_where_no_class_has_enough_the_table_is_empty(tiny):
     table = few_labels(tiny, {}, (50,), 1, n_jobs=1)
     assert table.empty and {"code", "per_class", "accuracy", "dataset"} <= {*table.columns}
-
-
-def test_a_cache_that_cannot_be_kept_is_done_without(tiny, monkeypatch, tmp_path):
-    (tmp_path / "file").write_text("no folder")
-    monkeypatch.setattr(module, "models_folder", lambda name: tmp_path / "file" / name)
-    pca = build_autoencoder("pca", 5)
-    pca.initialise(tiny.x_train)
-    monkeypatch.setattr(module, "STEPS", 20)
-    assert len(few_labels(tiny, {"pca": pca}, (2,), 1, n_jobs=1)) == 2

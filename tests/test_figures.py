@@ -67,11 +67,11 @@ def test_accuracy_is_a_bar_for_each_code_by_its_best_probe(results):
 
 
 def test_the_class_is_in_bits_and_the_image_in_thousandths(results):
-    bits = results.assign(bits_mlp=np.log10(results.latent_dim), bits_cnn=0.5)
+    bits = results.assign(bits_mlp=np.log10(results.latent_dim), accuracy_cnn=np.nan)
     figure = classification.class_and_image(bits, ["conv", "pca"], "CIFAR10")
     assert lines(figure.axes[0], "conv")[0].get_ydata() == pytest.approx([1, np.log10(20), np.log10(50), 2])
     assert lines(figure.axes[1], "pca")[0].get_ydata() == pytest.approx([20, 10, 4, 2])
-    assert {"trained with labels", "PCA", "convolutional AE"} <= {*texts_of(figure.axes[0])}
+    assert {"encoder trained with labels, d = 100", "PCA", "convolutional AE"} <= {*texts_of(figure.axes[0])}
 
 
 def test_names_at_the_ends_of_lines_keep_a_distance():
@@ -217,7 +217,7 @@ def test_figures_do_with_a_size_of_one_data_set_alone_and_with_a_data_set_that_i
 
 def test_tables_of_nothing_say_so(results):
     nothing = results[:0]
-    for table in (tables.error_table(nothing), tables.accuracy_table(nothing), tables.probe_table(nothing, "conv")):
+    for table in (tables.error_table(nothing), tables.accuracy_table(nothing)):
         assert "Nothing to show" in tables.as_markdown(table)
     assert "Nothing to show" in tables.as_markdown(tables.difference_to_pca(nothing, "conv", {}))
 

@@ -73,7 +73,7 @@ def test_a_file_of_another_kind_is_no_checkpoint(tmp_path):
 def test_what_is_of_a_study_is_to_be_loaded_first(models, tiny):
     path = checkpoint_path(models[0], "folder")
     for given in (models[0], path, str(path)):
-        with pytest.raises(ValueError, match=r"give classify what load_trained of src\.study\.checkpoints makes of it"):
+        with pytest.raises(ValueError, match=r"load_trained of src\.study\.checkpoints that of an experiment"):
             classify(tiny.x_test[:5], given)
 
 

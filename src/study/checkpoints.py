@@ -38,7 +38,6 @@ COLUMNS = [
     *(f"{column}_{name}" for name, probe in PROBES.items() for column in probe.columns if column != "accuracy"),
     "autoencoder_seconds", "classifier_seconds",
 ]  # fmt: skip
-MORE_PROBES = "more probes"
 PART_OF_ALL_RESULTS = tuple(
     f"src.{name}" for name in "autoencoder classifier data_loader encode evaluate train utils study.sweep".split()
 )
@@ -173,7 +172,16 @@ def what_is_missing(experiment, folder, made_by):
         return "damaged checkpoint"
     if found["origin"] != made_by:
         return " and ".join(f"other {part}" for part in made_by if found["origin"].get(part) != made_by[part])
-    return "" if {*experiment.probes} <= {*found["probes"]} else MORE_PROBES
+    return "" if {*experiment.probes} <= {*found["probes"]} else "more probes"
+
+
+def load_made_by(experiment, folder, made_by):
+    """The checkpoint of an experiment where it was made by the same, whatever its probes; else None."""
+    try:
+        found = load_checkpoint(experiment, folder)
+    except ValueError:
+        return None
+    return found if found["origin"] == made_by else None
 
 
 def results_path(folder=""):
@@ -187,7 +195,7 @@ def read_results(folder=""):
     if not path.exists():
         return pd.DataFrame(columns=COLUMNS)
     try:
-        table = pd.read_csv(path, float_precision="round_trip")
+        table = pd.read_csv(path, engine="python")  # which reads numbers as they were written
     except Exception as error:  # whatever a damaged file leads to
         raise ValueError(f"{path} cannot be read ({error}); run_sweep writes it again from the checkpoints") from error
     is_table = set(KEY) <= set(table.columns)

@@ -7,11 +7,11 @@ by `run/search.py`, on 5,000 more labelled images.
 import sys
 from dataclasses import replace
 
-import joblib
 import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
+from joblib import Memory, Parallel, delayed
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
@@ -51,8 +51,8 @@ def few_labels(dataset, models, counts=(10, 50, 100, 500), draws=5, n_jobs=-1):
     sizes = np.unique(labels, return_counts=True)[1]
     most = min(sizes.min(), MOST // len(sizes))
     counts = [count for count in counts if whole_number(count, "a count", 2) <= most]
-    remembered = joblib.Memory(models_folder("cache"), verbose=0).cache(_measure)
-    job, jobs = joblib.delayed(remembered), []
+    remembered = Memory(models_folder("cache"), verbose=0).cache(_measure)
+    job, jobs = delayed(remembered), []
     # what another version of the code has found is not taken
     parts = (f"src.{name}" for name in "classifier codec encode features train".split())
     made_by = str(computed_with()), code_of_modules(__name__, *parts)
@@ -61,7 +61,7 @@ def few_labels(dataset, models, counts=(10, 50, 100, 500), draws=5, n_jobs=-1):
         z, z_test = (encode_images(model, x) * weights for x in (images, test))
         jobs += [job(made_by, name, c, i, labels, z, z_test, truth) for c in counts for i in range(draws)]
     jobs += [job(made_by, SCRATCH, c, i, labels, images, test, truth) for c in counts for i in range(draws)]
-    rows = joblib.Parallel(n_jobs if get_device().type == "cpu" else 1, return_as="generator")(jobs)
+    rows = Parallel(n_jobs if get_device().type == "cpu" else 1, return_as="generator")(jobs)
     table = pd.DataFrame(tqdm(rows, "few labels", len(jobs), file=sys.stdout), columns=COLUMNS)
     return table.assign(dataset=dataset.name)
 
