@@ -2,7 +2,7 @@
 
     python run/search.py SEARCH DATASET      a search by its name in SEARCHES; settings that have a row are passed over
 
-Codes are those of the full study, each trained on one core and kept in `models/search`. Accuracies rest on the 5,000 validation
+Codes are those of the full study, with 100 numbers, trained where they are not there yet. Accuracies rest on the 5,000 validation
 images of a data set and on one seed; a search over several options takes them one after the other, each from the best so far.
 """
 
@@ -39,8 +39,8 @@ from src.utils import REPORTS_DIR, atomic_path, one_thread, seeded
 
 PATH = REPORTS_DIR / "search.csv"
 KEY = ["dataset", "what", "setting", "latent_dim", "autoencoder"]
-CODES = ["conv", "pca", "features", "supervised"]
-SIZES = [10, 100]
+CODES = ["conv", "pca", "features", "both"]
+SIZE = 100  # of the codes that probes are searched on
 SETTINGS = PRESETS["full"].settings
 VIEWS = {"shift 2": random_view, "shift 4": lambda x: random_view(x, shift=4), "shift 4, colours": strong_view}
 
@@ -81,8 +81,8 @@ def search(key, options, measure, column="val_accuracy", best=max):
 def trained(dataset, name, size):
     """An autoencoder of the full study by name and size, trained where it is not there yet."""
     (experiment,) = grid([dataset], [name], [size], probes=[])
-    run_sweep([experiment], 1, settings=SETTINGS, folder="search")
-    return load_autoencoder(experiment, "search")
+    run_sweep([experiment], 1, settings=SETTINGS)
+    return load_autoencoder(experiment)
 
 
 class Code(NamedTuple):
@@ -95,10 +95,10 @@ class Code(NamedTuple):
     validation: np.ndarray
 
 
-def codes_of(dataset, sizes=SIZES, names=CODES):
-    """The codes of autoencoders by name, at each size, and the pixels."""
+def codes_of(dataset):
+    """The codes of CODES, and the pixels."""
     parts = [dataset.split(part)[0] for part in ("train", "validation")]
-    for name, size in [*product(names, sizes), ("pixels", 3072)]:
+    for name, size in [*product(CODES, [SIZE]), ("pixels", 3072)]:
         model = trained(dataset.name, name, size)
         yield Code(name, size, model, *(encode_images(model, images) for images in parts))
 
@@ -202,18 +202,18 @@ def search_supervised(dataset):
     (images, labels), (validation, truth) = dataset.split("train"), dataset.split("validation")
 
     def supervised(epochs, kernel_rate):
-        model = build_autoencoder("supervised", SIZES[-1])
+        model = build_autoencoder("supervised", SIZE)
         train_autoencoder(model, dataset, replace(SETTINGS.supervised, epochs=epochs, kernel_rate=kernel_rate))
         logistic = LogisticRegression(tol=1e-3).fit(encode_images(model, images), labels)
         return {"val_accuracy": logistic.score(encode_images(model, validation), truth)}
 
-    key = key_of(dataset, "supervised encoder") | {"latent_dim": SIZES[-1], "autoencoder": "itself"}
+    key = key_of(dataset, "supervised encoder") | {"latent_dim": SIZE, "autoencoder": "itself"}
     search(key, {"epochs": (8, 16), "kernel_rate": (0.1, 0.05)}, supervised)
 
 
 def search_random_start(dataset):
     """The rates of the convolutional autoencoder from its start at PCA and from a random one, quick network, two epochs."""
-    for name, size in product(("conv", "random_start"), SIZES):
+    for name, size in product(("conv", "random_start"), (10, 100)):
         search_start(dataset, name, size)
 
 
