@@ -31,14 +31,14 @@ from src.encode import decode_codes, encode_images
 from src.images import prepare_images
 from src.pretrained import BOTH, SIZES, load_pretrained
 
-CODES = {"conv": "Convolutional autoencoder", BOTH: "Image and class", "pca": "PCA"}  # by the names of their models
+CODES = {"conv": "Convolutional autoencoder", BOTH: "Half AE, half features", "pca": "PCA"}  # by the names of their models
 LATENT_DIMS = SIZES["CIFAR10", BOTH]
 ROUNDING = {"as they are": None, "fine": 0.25, "coarse": 1.0, "very coarse": 2.0}  # the step of quantisation
 KNOWN, SHOWN = 2_000, 10  # training images that are searched, and shown
 SCALE = 8  # pixels of the page for one of a picture
 INTRODUCTION = """# What does a code of *d* numbers keep of a picture, and of its class?
-Three codes of the same size are decoded: the autoencoder's image is the best, and from the code that is half features, learnt without a label, the
-class is read best. Everything runs on this machine."""
+Three codes of the same size, each with the image that is decoded from it and the class that a probe reads from it: on average the autoencoder keeps the
+best image, and the code that is half features, learnt without labels, most of the class. Everything runs on this machine."""
 
 
 @cache
@@ -146,7 +146,7 @@ def build():
         gr.Examples([*examples().values()], picture, label="test images", example_labels=[*examples()])
         with_all = gr.Checkbox(label=f"all sizes side by side: d = {', '.join(map(str, LATENT_DIMS))}")
         sizes = gr.Image(visible=False, **look | {"height": 400})
-        with gr.Accordion("Training images with the nearest codes (image and class)", open=False):
+        with gr.Accordion("Training images with the nearest codes (half AE, half features)", open=False):
             near = gr.Image(found[-2], **look | {"height": 100})
         inputs = [picture, size, rounding, with_all]
         for part in inputs:
