@@ -31,7 +31,11 @@ from src.encode import decode_codes, encode_images
 from src.images import prepare_images
 from src.pretrained import BOTH, SIZES, load_pretrained
 
-CODES = {"conv": "Convolutional autoencoder", BOTH: "Half AE, half features", "pca": "PCA"}  # by the names of their models
+CODES = {
+    "conv": "Convolutional autoencoder",
+    BOTH: "Half AE, half features",
+    "pca": "PCA",
+}  # by the names of their models
 LATENT_DIMS = SIZES["CIFAR10", BOTH]
 ROUNDING = {"as they are": None, "fine": 0.25, "coarse": 1.0, "very coarse": 2.0}  # the step of quantisation
 KNOWN, SHOWN = 2_000, 10  # training images that are searched, and shown

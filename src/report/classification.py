@@ -49,9 +49,9 @@ def class_and_image(results, names, dataset, title="What a code of d numbers kee
             with_labels = results[results.autoencoder == "supervised"].dropna(subset=["bits_best"])
             for row in with_labels.nlargest(1, "bits_best").itertuples():
                 _draw_level(ax, row.bits_best, f"encoder trained with labels, d = {row.latent_dim}")
-            ax.set(title="of the class, by the best probe (more is better)", ylabel="bits", ylim=(0, None))
+            ax.set(title="the class, by the best probe (more is better)", ylabel="bits of the class", ylim=(0, None))
         else:
-            ax.set(title="of the image (less is better)", ylabel=MSE, yscale="log")
+            ax.set(title="the image (less is better)", ylabel=MSE, yscale="log")
             ax.yaxis.set_major_formatter("{x:g}")
             ax.yaxis.set_minor_formatter("{x:g}")
         label_ends(ax, ends)
@@ -94,13 +94,12 @@ def error_against_accuracy(results, names, title="Accuracy against reconstructio
             ax.errorbar(x, y, error, **line_style(name, dataset))
             if name == names[-1]:
                 for size in points.index:
-                    place = {"textcoords": "offset points", "ha": "left", "fontsize": 8}
-                    ax.annotate(f"d = {size}", (x[size], y[size]), (6, 6), **place)
+                    place = {"textcoords": "offset points", "ha": "right", "fontsize": 8}
+                    ax.annotate(f"d = {size}", (x[size], y[size]), (-6, 5), **place)
                 if note and ax is axes[0] and len(points) > 1:
                     arrow = {"arrowstyle": "->", "color": "#555555"}
-                    ax.annotate(
-                        note, (x.iloc[-2], y.iloc[-2]), (0.6, 0.93), textcoords="axes fraction", arrowprops=arrow
-                    )
+                    place = {"textcoords": "axes fraction", "ha": "left", "arrowprops": arrow}
+                    ax.annotate(note, (x.iloc[-2], y.iloc[-2]), (0.3, 0.88), **place)
         ax.set(xscale="log", xlabel=MSE, title=dataset)
         ax.invert_xaxis()
         ax.margins(x=0.2, y=0.12)
@@ -136,7 +135,8 @@ def front(results, shares, others, published, title="Image or class"):
                 ax.plot(points.test_mse, points.accuracy_best, **line_style(name, dataset) | {"ls": "", "ms": 6})
                 if ax is axes[0]:
                     place = {"textcoords": "offset points", "ha": "center", "fontsize": 8, "color": colour(name)}
-                    ax.annotate(label(name), points.to_numpy()[-1], (0, -14 if name == shares[-1] else 8), **place)
+                    offset = (0, 14) if name in shares[1:] else (-18, -14) if name in shares else (18, -3)
+                    ax.annotate(label(name), points.to_numpy()[-1], offset, **place)
             elif len(points):
                 _draw_level(ax, top := points.accuracy_best.max(), f"{label(name)} ({top:.0f} %)")
         for marker, (name, rows) in zip("x+", published.items(), strict=False):

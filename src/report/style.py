@@ -51,6 +51,7 @@ PROBE_MARKERS = {"linear": "^", "knn": "v", "mlp": "o", "cnn": "s"}
 LINES = {"CIFAR10": "-", "CIFAR100": "--"}
 MSE_LABEL = "MSE, pixels in [0, 1]"
 WRONG = "#c0392b"
+LINE = 0.06  # of the height of axes, from one name at the end of a line to the next
 
 RC = {
     "figure.constrained_layout.use": True,
@@ -160,17 +161,24 @@ def latent_axis(ax, sizes):
 
 
 def label_ends(ax, ends):
-    """Name lines at their ends: `ends` are tuples of x, y, text and colour. Names at one x keep a distance from each other.
+    """Name lines at their ends: `ends` are tuples of x, y, text and colour. Names at one x keep a distance from each other and stay below the top.
 
     To be called when all else is drawn, since names are placed within the axes as they are.
     """
     ax.get_xlim(), ax.get_ylim()  # which settles the axes
     to_axes = ax.transData + ax.transAxes.inverted()
-    placed, last = blended_transform_factory(ax.transData, ax.transAxes), {}
-    for x, height, text, look in sorted((x, to_axes.transform((x, y))[1], text, look) for x, y, text, look in ends):
-        last[x] = max(height, last.get(x, -np.inf) + 0.06)
-        how = {"xycoords": placed, "xytext": (8, 0), "textcoords": "offset points", "va": "center", "fontsize": 8.5}
-        ax.annotate(text, (x, last[x]), color=look, annotation_clip=False, **how)
+    how = {"xycoords": blended_transform_factory(ax.transData, ax.transAxes), "textcoords": "offset points"}
+    how |= {"xytext": (8, 0), "va": "center", "fontsize": 8.5, "annotation_clip": False}
+    for place in sorted({x for x, *_ in ends}):
+        names = sorted((to_axes.transform((x, y))[1], text, look) for x, y, text, look in ends if x == place)
+        heights = [height for height, _, _ in names]
+        for i in range(1, len(heights)):
+            heights[i] = max(heights[i], heights[i - 1] + LINE)
+        heights[-1] = min(heights[-1], 1)
+        for i in reversed(range(len(heights) - 1)):
+            heights[i] = min(heights[i], heights[i + 1] - LINE)
+        for height, (_, text, look) in zip(heights, names, strict=True):
+            ax.annotate(text, (place, height), color=look, **how)
 
 
 def accuracy_error(accuracy, count):
