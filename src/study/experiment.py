@@ -19,7 +19,6 @@ FEATURES = (
     "both",
     "both_50",
 )  # whose codes are features, all or a part of their numbers
-MORE_SEEDS = (1, 2)  # of what the full study repeats
 
 
 @dataclass(frozen=True)
@@ -122,35 +121,29 @@ def quick(datasets, families, latent_dims, seeds=None, probes=DEFAULT_PROBES):
 
 
 def full(datasets, families, latent_dims, seeds=None, probes=DEFAULT_PROBES):
-    """The experiments of the full study, a sum of grids, most of them of one seed.
+    """The experiments of the full study, a sum of grids; `families` and codes of features have all `seeds`, the others the first.
 
-    Every family, PCA and the pixels at every size; codes of features at every size of CIFAR-10, and at 10 and 100 numbers of CIFAR-100. The
-    CNN probe on the pixels and on codes of 100 numbers, and on conv and PCA of CIFAR-10 at every size. What gives a scale, encoders that
-    are random or trained with labels, the random start and the prior work's codes, on CIFAR-10. Where no seeds are given, conv has three at
-    10 and 100 numbers of CIFAR-10.
+    Every family and PCA at every size; codes of features at every size of CIFAR-10, and at 100 numbers of the others. The CNN probe on conv
+    and PCA of CIFAR-10 at every size, and on both of all data sets and features of CIFAR-10 at 100 numbers. What gives a scale, on CIFAR-10
+    alone: pixels by the two networks, and codes of 100 numbers, supervised, from a random start and random, beside the prior work's.
     """
     datasets, sizes, families, probes = tuple(datasets), tuple(latent_dims), tuple(families), _names(probes)
-    seeds = None if seeds is None else _seeds(seeds)
-    first, to_100 = _seeds(seeds)[:1], [size for size in sizes if size <= 100]
-    ends, longest = ([size for size in sizes if size in chosen] for chosen in ((10, 100), (100,)))
+    seeds = _seeds(seeds)
+    first, to_100 = seeds[:1], [size for size in sizes if size <= 100]
+    longest = [size for size in sizes if size == 100]
     cifar10 = [name for name in datasets if name == "CIFAR10"]
     conv = [name for name in families if name == "conv"]
-    experiments = (
-        grid(cifar10, FEATURES, to_100, first, probes)
-        + grid(datasets, FEATURES, ends, first, probes)
-        + grid(datasets, families, sizes, first, probes)
+    return merge(
+        grid(cifar10, FEATURES, to_100, seeds, probes)
+        + grid(datasets, FEATURES, longest, seeds, probes)
+        + grid(datasets, families, sizes, seeds, probes)
         + grid(datasets, ["pca"], sizes, first, probes)
-        + grid(datasets, ["pixels"], sizes, first, [*probes, "cnn"])
-        + grid(datasets, [*conv, "pca", *FEATURES], longest, first, ["cnn"])
+        + grid(datasets, [*conv, "pca"], longest, first, ["cnn"])
         + grid(cifar10, [*conv, "pca"], sizes, first, ["cnn"])
-        + grid(cifar10, ["supervised", "random_start"], longest, first, probes)
-        + grid(cifar10, ["random", "spatial", "spatial_finetuned"], sizes, first, probes)
+        + grid(cifar10, FEATURES, longest, first, ["cnn"])
+        + grid(cifar10, ["pixels"], sizes, first, [*(probe for probe in probes if probe == "mlp"), "cnn"])
+        + grid(cifar10, ["supervised", "random_start", "random", "spatial"], longest, first, probes)
     )
-    if seeds is not None:
-        experiments += grid(datasets, families, sizes, seeds, probes) + grid(cifar10, FEATURES, to_100, seeds, probes)
-    else:
-        experiments += grid(cifar10, conv, ends, MORE_SEEDS, probes)
-    return merge(experiments)
 
 
 def _names(probes):
