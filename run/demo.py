@@ -32,7 +32,7 @@ from src.images import prepare_images
 from src.pretrained import BOTH, SIZES, load_pretrained
 
 CODES = {
-    "conv": "Convolutional autoencoder",
+    "conv": "Convolutional AE",
     BOTH: "Half AE, half features",
     "pca": "PCA",
 }  # by the names of their models
@@ -40,7 +40,7 @@ LATENT_DIMS = SIZES["CIFAR10", BOTH]
 ROUNDING = {"as they are": None, "fine": 0.25, "coarse": 1.0, "very coarse": 2.0}  # the step of quantisation
 KNOWN, SHOWN = 2_000, 10  # training images that are searched, and shown
 SCALE = 8  # pixels of the page for one of a picture
-INTRODUCTION = """# What does a code of *d* numbers keep of a picture, and of its class?
+INTRODUCTION = """## What does a code of *d* numbers keep of a picture, and of its class?
 Three codes of the same size, each with the image that is decoded from it and the class that a probe reads from it: on average the autoencoder keeps the
 best image, and the code that is half features, learnt without labels, most of the class. Everything runs on this machine."""
 
@@ -93,15 +93,22 @@ def kept(image, name, size, step):
     return decoded[0], caption, dict(zip(model.classes, probabilities, strict=True))
 
 
+def truth_of(path):
+    """What the class of an example is; nothing for a picture of one's own."""
+    content = Path(path).read_bytes()
+    known = [name for name, example in examples().items() if Path(example).read_bytes() == content]
+    return f"a test image, class: {known[0]}" if known else ""
+
+
 def show(path, size, rounding, with_all=False):
-    """All that the page shows of a picture: its pixels; of each code the image, the caption and the class; the neighbours; all sizes."""
+    """All that the page shows of a picture: its pixels and true class; of each code the image, the caption and the class; the neighbours; all sizes."""
     if path is None:
-        return [None] + [None, "", {}] * len(CODES) + [None, gr.Image(visible=False)]
+        return [None, ""] + [None, "", {}] * len(CODES) + [None, gr.Image(visible=False)]
     try:
         image = prepare_images(path)
     except ValueError as error:
         raise gr.Error(str(error), print_exception=False) from error
-    found = [enlarged(image[0])]
+    found = [enlarged(image[0]), truth_of(path)]
     for name in CODES:
         decoded, *rest = kept(image, name, size, ROUNDING[rounding])
         found += [enlarged(decoded), *rest]
@@ -136,15 +143,17 @@ def build():
     with gr.Blocks(title="What a code of d numbers keeps") as page:
         gr.Markdown(INTRODUCTION)
         with gr.Row():
-            size = gr.Radio(LATENT_DIMS, value=LATENT_DIMS[-1], label="d, the size of the code", min_width=150)
-            rounding = gr.Radio([*ROUNDING], value="as they are", label="its numbers, rounded", min_width=150)
+            size = gr.Radio(LATENT_DIMS, value=LATENT_DIMS[-1], label="d, the size of the code", min_width=300)
+            rounding = gr.Radio([*ROUNDING], value="as they are", label="its numbers, rounded", min_width=300)
         with gr.Row():
-            outputs = [_picture("The picture, 3,072 numbers", found[0], "pixels", look)[0]]
+            image, column = _picture("The picture", found[0], "pixels", look)
+            with column:
+                outputs = [image, gr.Markdown(found[1])]
             for i, (name, title) in enumerate(CODES.items()):
-                image, column = _picture(title, found[1 + 3 * i], name, look)
+                image, column = _picture(title, found[2 + 3 * i], name, look)
                 with column:
-                    caption = gr.Markdown(found[2 + 3 * i])
-                    classes = gr.Label(found[3 + 3 * i], num_top_classes=3, show_label=False, elem_id=f"class-{name}")
+                    caption = gr.Markdown(found[3 + 3 * i])
+                    classes = gr.Label(found[4 + 3 * i], num_top_classes=3, show_label=False, elem_id=f"class-{name}")
                 outputs += [image, caption, classes]
         picture = gr.Image(first, type="filepath", image_mode=None, label="a picture of yours", height=200)
         gr.Examples([*examples().values()], picture, label="test images", example_labels=[*examples()])
@@ -160,7 +169,7 @@ def build():
 
 def _picture(title, image, elem_id, look):
     """A column with a title and an image."""
-    with gr.Column(min_width=80) as column:
+    with gr.Column(min_width=140) as column:
         gr.Markdown(f"**{title}**")
         return gr.Image(image, elem_id=elem_id, **look), column
 

@@ -30,7 +30,7 @@ def pictures():
 
 def shown(picture, size, rounding="as they are"):
     """The page's pixels; of each code by name the image, the caption and the classes; neighbours and all sizes."""
-    pixels, *rest, near, sizes = demo.show(picture, size, rounding)
+    pixels, _, *rest, near, sizes = demo.show(picture, size, rounding)
     return pixels, {name: rest[3 * i : 3 * i + 3] for i, name in enumerate(demo.CODES)}, near, sizes
 
 
@@ -57,6 +57,13 @@ def test_the_page_sees_what_classify_sees(pictures, tmp_path):
         for name, (_, _, classes) in shown(str(path), 20)[1].items():
             assert np.allclose(list(classes.values()), classify(path, demo.trained(name, 20)).iloc[0], atol=1e-4)
             assert len(classes) == 10
+
+
+def test_the_true_class_of_an_example_is_named_and_no_other(pictures, tmp_path):
+    assert demo.show(pictures[0], 10, "fine")[1] == f"a test image, class: {Path(pictures[0]).stem}"
+    own = tmp_path / "cat.png"
+    Image.new("RGB", (32, 32)).save(own)
+    assert demo.show(str(own), 10, "fine")[1] == ""
 
 
 def test_what_cannot_be_read_is_named_in_a_sentence(tmp_path):
@@ -113,7 +120,9 @@ def test_a_browser_shows_another_picture_for_another_size(width):
         tab.get_by_label("10", exact=True).first.check()
         tab.wait_for_function("old => document.querySelector('#conv img').src != old", arg=before)
         assert "%" in tab.locator("#class-conv").inner_text()
-        assert tab.evaluate("[...document.images].every(image => image.offsetWidth > 0)")
+        shown = "[...document.querySelectorAll('#pixels img, #conv img, #both_50 img, #pca img')].map(image => image.offsetWidth)"
+        assert len(widths := tab.evaluate(shown)) == 4 and min(widths) > 0
+        assert tab.evaluate("document.documentElement.scrollWidth") <= width
         assert tab.locator(".error, .toast-body.error").count() == 0
         browser.close()
     assert errors == []
