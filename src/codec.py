@@ -56,7 +56,8 @@ class Codec:
 
     def quantise(self, z, step):
         """Codes, float (N, d), as integers, int32 (N, d); ValueError where one is not in -LIMIT to LIMIT."""
-        whole = np.rint((check_latents(z) - self.offset) * (self.unit / step))
+        with np.errstate(over="ignore", invalid="ignore"):  # what becomes infinite is refused
+            whole = np.rint((check_latents(z) - self.offset) * (self.unit / step))
         if not np.abs(whole).max() <= LIMIT:  # written so that NaN fails too
             raise ValueError(f"a step of {step!r} is too small for these codes; take a larger one")
         return whole.astype(np.int32)

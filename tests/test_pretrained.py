@@ -1,5 +1,6 @@
 """The models that come with the repository are those of the study, whole, and as good as it says."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -120,6 +121,17 @@ def test_a_damaged_file_is_found_out(where, tmp_path, monkeypatch):
         load_pretrained("CIFAR10", 10)
     with pytest.raises(DamagedFileError, match=r"CIFAR100_both_50\.safetensors cannot be read"):
         load_pretrained("CIFAR100", 100)
+
+
+def test_a_row_that_is_not_as_written_is_found_out(tmp_path, monkeypatch):
+    contents = (pretrained.FOLDER / f"CIFAR10_{BOTH}.safetensors").read_bytes()
+    accuracy = json.dumps(load_pretrained("CIFAR10", 10).row["accuracy_mlp"]).encode()
+    assert accuracy in contents
+    other = accuracy[:-1] + (b"1" if accuracy[-1:] != b"1" else b"2")
+    (tmp_path / f"CIFAR10_{BOTH}.safetensors").write_bytes(contents.replace(accuracy, other))
+    monkeypatch.setattr(pretrained, "FOLDER", tmp_path)
+    with pytest.raises(DamagedFileError, match="is not as it was written"):
+        load_pretrained("CIFAR10", 10)
 
 
 def test_the_model_card_says_what_the_rows_say():

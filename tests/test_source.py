@@ -13,8 +13,12 @@ import functools
 import torch
 from torch import nn
 from src.autoencoder import ConvAutoencoder
+from src.encode import random_view
 
 FACTOR = 2
+
+def look(x):
+    return x - 1
 
 def traced(function):
     @functools.wraps(function)
@@ -43,7 +47,7 @@ class Own(ConvAutoencoder):
 
     @traced
     def loss(self, x):
-        return {"total": FACTOR * super().loss(x)["total"]}
+        return {"total": FACTOR * super().loss(x)["total"] + look(random_view(x)).mean()}
 
     @torch.no_grad()
     def look(self, x):
@@ -74,6 +78,7 @@ def code(tmp_path, monkeypatch):
         ("x * 3", "x * 4"),  # of a decorated method
         ('FACTOR * super().loss(x)["total"]', 'super().loss(x)["total"]'),  # of one that a decorator of one's own wraps
         ("return function(*args)", "return None"),  # of that decorator
+        ("x - 1", "x - 2"),  # of a function that has the name of a method
         ("x + 1", "x + 2"),  # of a block that the class uses
         ("FACTOR = 2", "FACTOR = 3"),
         ('"three"', '"four"'),
@@ -106,6 +111,18 @@ def test_it_is_the_same_in_another_process(code, tmp_path):
         environment = {"PYTHONPATH": f"{tmp_path}:{ROOT}", "PYTHONHASHSEED": seed, "CUDA_VISIBLE_DEVICES": ""}
         done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment)
         assert done.stdout.strip() == first, done.stderr
+
+
+def test_it_changes_with_the_parts_of_this_repository_that_the_class_uses(code, monkeypatch):
+    first = code()
+    monkeypatch.setattr("src.encode.SHIFT", 3)
+    assert code() != first
+
+
+def test_what_can_no_longer_be_read_is_not_found_again(code):
+    first = code()
+    with pytest.warns(UserWarning, match="FACTOR is a ndarray, whose source text cannot be read"):
+        assert code("FACTOR = 2", "import numpy\nFACTOR = numpy.array([2])") != first
 
 
 def test_where_the_text_cannot_be_had_it_is_another_each_time():
