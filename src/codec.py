@@ -1,6 +1,6 @@
-"""Latent codes in real bytes: quantised, and entropy-coded under a normal distribution a number. Needs `pip install constriction`.
+"""Latent codes in real bytes: quantised, and entropy-coded under one normal distribution per number. Needs `pip install constriction`.
 
-Uniform quantisation with entropy coding is within a quarter of a bit a number of the optimum (Gish & Pierce 1968,
+Uniform quantisation with entropy coding is within a quarter of a bit per number of the optimum (Gish & Pierce 1968,
 https://doi.org/10.1109/TIT.1968.1054193). The range coder is constriction's (https://bamler-lab.github.io/constriction).
 """
 
@@ -32,8 +32,9 @@ class StreamError(ValueError):
 class Codec:
     """An autoencoder with what its codes are coded under: of each number its unit, mean and standard deviation, float64 (d,).
 
-    `unit` times a number is what the number adds to the square root of an image's summed squared error, at least LEAST_STD /
-    `std` where the number is not constant. Whoever decodes needs the same Codec to the last bit.
+    `unit` is what a number is multiplied by before it is divided by the step: what a change of 1 adds to the square root of an image's
+    summed squared error, at least LEAST_STD / `std`; with `equal_steps` of `fit_codec`, a constant over `std`. Whoever decodes
+    needs the same Codec to the last bit.
     """
 
     autoencoder: nn.Module
@@ -55,8 +56,9 @@ class Codec:
 
     def quantise(self, z, step):
         """Codes, float (N, d), as integers, int32 (N, d); ValueError where one is not in -LIMIT to LIMIT."""
-        whole = np.rint((check_latents(z) - self.offset) * (self.unit / step))
-        if np.abs(whole).max() > LIMIT:
+        with np.errstate(over="ignore", invalid="ignore"):  # what becomes infinite is refused
+            whole = np.rint((check_latents(z) - self.offset) * (self.unit / step))
+        if not np.abs(whole).max() <= LIMIT:  # written so that NaN fails too
             raise ValueError(f"a step of {step!r} is too small for these codes; take a larger one")
         return whole.astype(np.int32)
 

@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import shutil
 import warnings
 from dataclasses import dataclass
 from functools import cached_property
@@ -100,12 +101,15 @@ def _is_name(name):
 def save_dataset(dataset, data_dir=DATA_DIR, overwrite=False):
     """Keep an ImageDataset of one's own in `data_dir/NAME`, where `load_dataset` and a sweep's workers find it by its name.
 
-    All or nothing; with `overwrite` it takes the place of another one of one's own. Raises ValueError for a name that is none or is
-    taken by another data set, WriteError where the system refuses to write. A name is a folder's and a word in tables of results: nothing that is read back as a number or a gap.
+    All or nothing; with `overwrite` it takes the place of another one of one's own. Raises ValueError where the name is taken or
+    cannot be one: it must work as a folder, and must not read as a number or a missing value in a CSV file. Raises WriteError where the
+    system refuses to write.
     """
     if not _is_name(dataset.name):
         but = f"but none of {', '.join(NO_NAMES)}"
         raise ValueError(f"{dataset.name!r} cannot be its name; take a letter, then letters, digits, - and _, {but}")
+    if dataset.superclasses:
+        raise ValueError(f"{dataset.name} has superclasses, which are not kept; give an ImageDataset without them")
     folder = Path(data_dir).expanduser() / dataset.name
     if folder.exists():
         is_own = (folder / CLASSES_FILE).exists()
@@ -116,14 +120,19 @@ def save_dataset(dataset, data_dir=DATA_DIR, overwrite=False):
         if not (is_own and overwrite):
             how = "give the data set another name, or overwrite=True where it is a data set of your own"
             raise ValueError(f"{folder} has something else; {how}")
+    before = folder.with_name(f".{folder.name}-before")  # what is there now, until the new is whole
     try:
         with staged(folder) as staging:
             write_arrays(staging, {key: getattr(dataset, key) for key in ARRAYS})
             (staging / CLASSES_FILE).write_text(json.dumps(dataset.classes), encoding="utf-8")
             if folder.exists():
-                folder.rename(staging.parent / "before")
+                shutil.rmtree(before, ignore_errors=True)
+                folder.rename(before)
     except OSError as error:
+        if before.exists() and not folder.exists():
+            before.rename(folder)
         raise WriteError(f"{folder} could not be written ({error}); nothing has changed") from error
+    shutil.rmtree(before, ignore_errors=True)
 
 
 def load_dataset(name, data_dir=DATA_DIR, download=True, sample=False):
@@ -155,16 +164,21 @@ def load_datasets(names, download=True, sample=False):
     """
     datasets, notes = {}, []
     for name in names:
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            try:
+        try:
+            with warnings.catch_warnings(action="ignore"):  # that it is a sample, which the note says
                 datasets[name] = load_dataset(name, download=download, sample=sample)
-            except DataUnavailableError as error:
-                notes.append(f"{name} is left out. {error}")
-        notes += [str(warning.message) for warning in caught]
+        except DataUnavailableError as error:
+            notes.append(f"{name} is left out. {error}")
     if not datasets:
         raise DataUnavailableError(" ".join(notes) or "no data set was asked for")
     complete = {name: dataset for name, dataset in datasets.items() if not dataset.is_sample}
+    if not sample:
+        of_samples = (
+            "is left out: only its embedded SAMPLE is there"
+            if complete
+            else "is the embedded SAMPLE, not the full data set"
+        )
+        notes += [f"{name} {of_samples}." for name, dataset in datasets.items() if dataset.is_sample]
     return complete or datasets, " ".join(note.partition(" Tried: ")[0] for note in notes)
 
 

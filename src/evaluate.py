@@ -76,14 +76,14 @@ class FunctionPair(Autoencoder):
         self.functions = encode_and_count, decode
 
     def encoder(self, x):
-        with torch.autocast("cpu", enabled=False):  # a function may be torch's, too
+        with torch.autocast(x.device.type, enabled=False):  # a function may be torch's, too
             z = _codes_of(self.functions[0], (255 * x).round().byte().permute(0, 2, 3, 1).cpu().numpy())
         if z.shape != (len(x), self.latent_dim):
             raise ValueError(f"encode must give ({len(x)}, {self.latent_dim}) for {len(x)} images, not {z.shape}")
         return torch.from_numpy(z)
 
     def decoder(self, z):
-        with torch.autocast("cpu", enabled=False):
+        with torch.autocast(z.device.type, enabled=False):
             images = _as_array(self.functions[1](z.float().cpu().numpy()))
         if images.shape != (len(z), 32, 32, 3):
             raise ValueError(f"decode must give ({len(z)}, 32, 32, 3) for {len(z)} codes, not {images.shape}")
@@ -114,12 +114,13 @@ def _as_array(values):
 def evaluate(encode, decode, dataset, name="own", probes=("linear", "knn", "mlp"), seed=0, views=8, mlp=MLP, cnn=CNN):
     """The row of the results' table of any encoder, as a dict by column, under `name`.
 
-    `encode` and `decode` are functions, torch modules or an Autoencoder, as FunctionPair takes them; `dataset` is an ImageDataset. The encoder is taken as it is: whether it has seen the test images is for its owner to say. `probes`, `seed` and
-    all else are as in `evaluate_probes`; for rows beside those of a study, those of its Settings. Most of the time goes into encoding `views`
-    of every training image, of which a bar shows the progress. In a frame with other rows it stands in the same tables and figures.
-    Raises ValueError for the name of a model, of which the row would be taken for another seed.
+    `encode` and `decode` are functions, torch modules or an Autoencoder (see FunctionPair); `dataset` is an ImageDataset. The encoder
+    is taken as it is: whether it has seen the test images is for its owner to say. All else is as in `evaluate_probes`; for a row that is
+    comparable with a study's, pass its `views`, `mlp` and `cnn`. Most of the time goes into encoding `views` of every training image, of
+    which a bar shows the progress. In a frame with other rows it stands in the same tables and figures. Raises ValueError if `name` is
+    a model's, since tables would average the two.
     """
-    if name.lower() in MODELS:
+    if name.lower() in map(str.lower, MODELS):
         raise ValueError(f"{name!r} is a model of the study; give yours another name")
     whole_number(views, "views", 1)
     (images, _), (validation, _), (test, _) = (dataset.split(part) for part in ("train", "validation", "test"))
@@ -150,12 +151,12 @@ def measure_reconstruction(model, dataset):
 
 
 @torch.no_grad()
-def measure_information(model, dataset, seed=0):
+def measure_information(model, dataset):
     """What a VAE's code costs on test images: `kl_nats` per image, `bits_per_dim` of the bound, and `active_units`."""
     (validation, _), (test, _) = dataset.split("validation"), dataset.split("test")
     kl = torch.cat([kl_divergence(*model.posterior(x)).cpu() for x in image_batches(model, test)])
     kl_nats = kl.sum(1).mean().item()
-    with seeded(seed):
+    with seeded(0):
         # the decoder's variance must not come from the test split
         variance = mean_loss(model, validation)["reconstruction"]
         bits = bits_per_dimension(kl_nats, mean_loss(model, test)["reconstruction"], variance)
@@ -201,14 +202,6 @@ class ProbeTask:
     cnn: TrainConfig
 
 
-def train_mlp_probe(task):
-    return train_classifier(task.views, task.labels, task.n_classes, task.mlp, task.seed)
-
-
-def train_cnn_probe(task):
-    return train_decoder_classifier(task.model, task.views, task.labels, task.n_classes, task.cnn, task.seed)
-
-
 def score_network(network, validation, test):
     """Scores and predictions of a network on test codes and labels; the temperature of its `bits` is from validation images."""
     logits, (z, y) = predict_logits(network, test[0]), validation
@@ -242,8 +235,19 @@ PROBES = {
         lambda task: train_linear_classifier(task.codes, task.labels, task.model.inverse_penalty), score_estimator
     ),
     "knn": Probe(lambda task: train_neighbours(task.codes, task.labels), score_estimator),
-    "mlp": Probe(train_mlp_probe, score_network, ("accuracy", "top5", "macro_f1", "bits"), takes_views=True),
-    "cnn": Probe(train_cnn_probe, score_network, ("accuracy", "bits"), takes_views=True, needs_decoder=True),
+    "mlp": Probe(
+        lambda task: train_classifier(task.views, task.labels, task.n_classes, task.mlp, task.seed),
+        score_network,
+        columns=("accuracy", "top5", "macro_f1", "bits"),
+        takes_views=True,
+    ),
+    "cnn": Probe(
+        lambda task: train_decoder_classifier(task.model, task.views, task.labels, task.n_classes, task.cnn, task.seed),
+        score_network,
+        columns=("accuracy", "bits"),
+        takes_views=True,
+        needs_decoder=True,
+    ),
 }
 
 

@@ -5,6 +5,7 @@ import hashlib
 import importlib
 import inspect
 import linecache
+import os
 import sys
 import uuid
 import warnings
@@ -33,7 +34,8 @@ def code_of_class(model_class):
     """A checksum of a class: of the modules of this repository that define it, and of what is defined elsewhere.
 
     Of an own class, of a notebook or a module, it is its own text and that of the classes, functions and plain values that it uses
-    by name from own modules. Where that cannot be had, a warning says so, and the checksum is another one each time.
+    by name from own modules. Where that cannot be had, a warning says so, and the checksum is another one each time;
+    but in a worker, to which a class takes its checksum along.
     """
     modules = {part.__module__ for part in model_class.__mro__ if part.__module__.startswith("src.")}
     texts = {}
@@ -42,10 +44,16 @@ def code_of_class(model_class):
             if _is_own(sys.modules.get(part.__module__)):
                 _follow(part, texts)
     except UnknownSourceError as error:
+        process, code = vars(model_class).get("_code", (os.getpid(), None))
+        if process != os.getpid():  # a worker has the class of the sweep's process, but not its notebook
+            return code
         warnings.warn(f"{error}; what {model_class.__name__} has made is not found again", stacklevel=2)
         texts["unknown"] = uuid.uuid4().hex
     name = f"{model_class.__module__}.{model_class.__qualname__}"
-    return _checksum([name, code_of_modules(*sorted(modules)), *(f"{name} {texts[name]}" for name in sorted(texts))])
+    code = _checksum([name, code_of_modules(*sorted(modules)), *(f"{name} {texts[name]}" for name in sorted(texts))])
+    if texts and "unknown" not in texts:
+        model_class._code = os.getpid(), code
+    return code
 
 
 def _follow(part, texts):
@@ -64,6 +72,8 @@ def _follow(part, texts):
         elif inspect.isclass(value) or inspect.isroutine(value):
             if _is_own(sys.modules.get(value.__module__)):
                 _follow(value, texts)
+            elif str(value.__module__).startswith("src."):
+                texts[value.__module__] = code_of_modules(value.__module__)
         else:
             texts[f"{part.__module__}.{used}"] = _text_of_value(used, value)
 
@@ -75,10 +85,11 @@ def _definition(part):
     module = sys.modules[part.__module__]
     texts = [_text_of(module)] if getattr(module, "__file__", None) else []
     texts += ["".join(linecache.getlines(file)) for file in files]  # of the cells of a notebook
-    for text in texts:
-        found = [node for node in ast.walk(ast.parse(text)) if getattr(node, "name", None) == part.__name__]
-        if found:
-            return found[-1]
+    for tree in map(ast.parse, texts):
+        for nodes in (tree.body, ast.walk(tree)):  # a method may have the name of a function
+            found = [node for node in nodes if getattr(node, "name", None) == part.__name__]
+            if found:
+                return found[-1]
     raise UnknownSourceError(f"the source text of {part.__qualname__} cannot be read")
 
 
@@ -106,7 +117,7 @@ def _is_own(module):
     if module is None or module.__name__ == "__main__":
         return module is not None
     file = getattr(module, "__file__", None) or ""  # modules that are written in C have none
-    is_installed = file.startswith((sys.prefix, sys.base_prefix))
+    is_installed = any(Path(file).is_relative_to(prefix) for prefix in (sys.prefix, sys.base_prefix))
     return bool(file) and not is_installed and not module.__name__.startswith("src.")
 
 

@@ -76,7 +76,8 @@ def test_another_model_and_another_kind_are_refused(codec, tiny):
 
 
 @pytest.mark.parametrize(
-    ("step", "message"), [(0, "finite positive"), (np.nan, "finite positive"), (1e-6, "too small")]
+    ("step", "message"),
+    [(0, "finite positive"), (np.nan, "finite positive"), (1e-6, "too small"), (1e-310, "too small")],
 )
 def test_a_step_that_cannot_be_is_refused(codec, tiny, step, message):
     with pytest.raises(ValueError, match=message):

@@ -91,7 +91,9 @@ def test_load_datasets_leaves_out_what_cannot_be_had_and_says_so(tmp_path, monke
 def test_a_full_data_set_is_not_mixed_with_a_sample(monkeypatch, sample, tiny100):
     loaded = {"CIFAR10": sample, "CIFAR100": tiny100}
     monkeypatch.setattr(data_loader, "load_dataset", lambda name, **how: loaded[name])
-    assert load_datasets(["CIFAR10", "CIFAR100"])[0] == {"CIFAR100": tiny100}
+    datasets, note = load_datasets(["CIFAR10", "CIFAR100"])
+    assert datasets == {"CIFAR100": tiny100} and note == "CIFAR10 is left out: only its embedded SAMPLE is there."
+    assert load_datasets(["CIFAR10"])[1] == "CIFAR10 is the embedded SAMPLE, not the full data set."
 
 
 def test_an_unknown_name_is_refused():

@@ -13,7 +13,7 @@ from sklearn.decomposition import PCA
 from torch import nn
 
 from src import evaluate
-from src.autoencoder import build_autoencoder
+from src.autoencoder import ConvAutoencoder, build_autoencoder
 from src.baseline import MODELS, PRIOR_WORK, model_class
 from src.encode import reconstruct_images
 from src.evaluate import (
@@ -228,8 +228,9 @@ def test_a_function_cannot_change_the_test_images(tiny):
     assert np.array_equal(tiny.x_test, before)
 
 
-@pytest.mark.parametrize("name", ["conv", "PCA"])
-def test_the_name_of_a_model_is_refused(name, tiny):
+@pytest.mark.parametrize("name", ["conv", "PCA", "mynet"])
+def test_the_name_of_a_model_is_refused(name, tiny, monkeypatch):
+    monkeypatch.setitem(MODELS, "MyNet", ConvAutoencoder)
     with pytest.raises(ValueError, match=f"{name!r} is a model of the study"):
         evaluate.evaluate(lambda images: images[:, 0, 0], None, tiny, name)
 

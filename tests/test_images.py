@@ -1,5 +1,6 @@
 import struct
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from PIL import Image, features
 
 from src.data_loader import load_dataset, save_dataset
 from src.images import TURNS, load_image_folder, prepare_images
+from src.utils import WriteError
 
 MODES = "L LA PA P RGB RGBA RGBa RGBX CMYK YCbCr HSV LAB I F I;16 I;16B".split()
 RAMP = np.arange(4096).reshape(64, 64)  # its mean is half of its range
@@ -409,6 +411,23 @@ def test_few_pictures_of_many_classes_are_split_with_every_class_in_both_parts(f
     assert sorted(dataset.y_train) == sorted(dataset.y_test) == [0, 1, 2]
 
 
+def test_what_was_kept_before_is_there_where_the_new_cannot_take_its_place(folder, tmp_path, monkeypatch):
+    dataset, rename = load_image_folder(folder, "colours"), Path.rename
+    save_dataset(dataset, tmp_path / "data")
+
+    def refuse(self, target):
+        if self.parent.name.startswith(".colours-"):  # the new data on their way
+            raise OSError("no")
+        return rename(self, target)
+
+    (folder / "red" / "1.png").unlink()
+    with monkeypatch.context() as patch, pytest.raises(WriteError, match="nothing has changed"):
+        patch.setattr(Path, "rename", refuse)
+        save_dataset(load_image_folder(folder, "colours"), tmp_path / "data", overwrite=True)
+    assert load_dataset("colours", tmp_path / "data").fingerprint == dataset.fingerprint
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["colours"]
+
+
 def test_it_is_found_by_its_name_once_it_is_kept(folder, tmp_path):
     dataset = load_image_folder(folder, "colours")
     save_dataset(dataset, tmp_path / "data")
@@ -423,6 +442,8 @@ def test_it_is_found_by_its_name_once_it_is_kept(folder, tmp_path):
     save_dataset(fewer, tmp_path / "data", overwrite=True)
     assert load_dataset("colours", tmp_path / "data").fingerprint == fewer.fingerprint
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["colours"]
+    with pytest.raises(ValueError, match="colours has superclasses, which are not kept"):
+        save_dataset(replace(fewer, superclasses=("all",), superclass_of=(0, 0, 0)), tmp_path / "data", overwrite=True)
     (tmp_path / "data" / "mine").mkdir()
     with pytest.raises(ValueError, match="mine has something else"):  # which is no data set
         save_dataset(load_image_folder(folder, "mine"), tmp_path / "data", overwrite=True)

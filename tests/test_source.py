@@ -13,8 +13,12 @@ import functools
 import torch
 from torch import nn
 from src.autoencoder import ConvAutoencoder
+from src.encode import random_view
 
 FACTOR = 2
+
+def look(x):
+    return x - 1
 
 def traced(function):
     @functools.wraps(function)
@@ -43,7 +47,7 @@ class Own(ConvAutoencoder):
 
     @traced
     def loss(self, x):
-        return {"total": FACTOR * super().loss(x)["total"]}
+        return {"total": FACTOR * super().loss(x)["total"] + look(random_view(x)).mean()}
 
     @torch.no_grad()
     def look(self, x):
@@ -74,6 +78,7 @@ def code(tmp_path, monkeypatch):
         ("x * 3", "x * 4"),  # of a decorated method
         ('FACTOR * super().loss(x)["total"]', 'super().loss(x)["total"]'),  # of one that a decorator of one's own wraps
         ("return function(*args)", "return None"),  # of that decorator
+        ("x - 1", "x - 2"),  # of a function that has the name of a method
         ("x + 1", "x + 2"),  # of a block that the class uses
         ("FACTOR = 2", "FACTOR = 3"),
         ('"three"', '"four"'),
@@ -108,6 +113,18 @@ def test_it_is_the_same_in_another_process(code, tmp_path):
         assert done.stdout.strip() == first, done.stderr
 
 
+def test_it_changes_with_the_parts_of_this_repository_that_the_class_uses(code, monkeypatch):
+    first = code()
+    monkeypatch.setattr("src.encode.SHIFT", 3)
+    assert code() != first
+
+
+def test_what_can_no_longer_be_read_is_not_found_again(code):
+    first = code()
+    with pytest.warns(UserWarning, match="FACTOR is a ndarray, whose source text cannot be read"):
+        assert code("FACTOR = 2", "import numpy\nFACTOR = numpy.array([2])") != first
+
+
 def test_where_the_text_cannot_be_had_it_is_another_each_time():
     namespace = {"__name__": "__main__"}
     exec("from src.autoencoder import ConvAutoencoder\nclass Own(ConvAutoencoder):\n    pass", namespace)
@@ -135,3 +152,17 @@ def test_a_class_of_a_notebook_and_a_block_in_the_cell_above():
     NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(ROOT)}}).execute()
     first, other_block, again, other_class = (c.outputs[0].text for c in notebook.cells if c.source.startswith("print"))
     assert first == again and len({first, other_block, other_class}) == 3
+
+
+WORKERS = [
+    *CELLS[:3],
+    "import joblib\nimport src.source",
+    "here, job = code_of_class(Own), joblib.delayed(lambda model: src.source.code_of_class(model))",
+    "print({here, *joblib.Parallel(2)([job(Own), job(Own)])} == {here})",
+]
+
+
+def test_a_class_of_a_notebook_has_the_same_code_in_a_sweeps_workers():
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in WORKERS])
+    NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(ROOT)}}).execute()
+    assert [output.text for output in notebook.cells[-1].outputs] == ["True\n"]  # and no warning
