@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 import matplotlib.pyplot as plt
 import numpy as np
-import pandas as pd
 from matplotlib.lines import Line2D
 from matplotlib.ticker import NullFormatter
 from matplotlib.transforms import blended_transform_factory
@@ -127,19 +126,22 @@ def summarise(results, column):
 
 
 def with_best_probe(results):
-    """The rows with `best_probe`, the one with the highest accuracy, mean over seeds, and its `accuracy_best` and `bits_best`.
+    """The rows with `best_probe`, the one with the highest accuracy, mean over seeds, and its `accuracy_best`; and `bits_best`.
 
-    They are NaN in a row that does not have that probe; bits also where it is not a network.
+    Bits are of the better of the probes that have them, the networks. Both are NaN in a row that does not have that probe.
     """
-    results, columns = results.reset_index(drop=True), [f"accuracy_{probe}" for probe in PROBE_LABELS]
+    results = results.reset_index(drop=True)
+    best, with_bits = (_best_of(results, probes) for probes in (PROBE_LABELS, ("mlp", "cnn")))
+    of_best = [row.get(f"accuracy_{best[i]}", np.nan) for i, row in results.iterrows()]
+    bits = [row.get(f"bits_{with_bits[i]}", np.nan) for i, row in results.iterrows()]
+    return results.assign(best_probe=best, accuracy_best=np.array(of_best, float), bits_best=np.array(bits, float))
+
+
+def _best_of(results, probes):
+    """Of each row, which of the probes has the highest accuracy, mean over seeds."""
     keys = [results[key] for key in ("dataset", "autoencoder", "latent_dim")]
-    means = results[columns].astype(float).groupby(keys).transform("mean")
-    best = means.dropna(how="all").idxmax(axis=1).str.removeprefix("accuracy_").reindex(results.index)
-    scores = {
-        f"{score}_best": [row.get(f"{score}_{best[i]}", np.nan) for i, row in results.iterrows()]
-        for score in ("accuracy", "bits")
-    }
-    return results.assign(best_probe=best, **{name: pd.Series(x, results.index, float) for name, x in scores.items()})
+    means = results[[f"accuracy_{probe}" for probe in probes]].astype(float).groupby(keys).transform("mean")
+    return means.dropna(how="all").idxmax(axis=1).str.removeprefix("accuracy_").reindex(results.index)
 
 
 def share_of_pca(summary):
