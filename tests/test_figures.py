@@ -78,7 +78,7 @@ def test_names_at_the_ends_of_lines_keep_a_distance():
     _, ax = plt.subplots()
     ax.set(xlim=(0, 2), ylim=(0, 1))
     style.label_ends(ax, [(1, 0.5, "a", "red"), (1, 0.51, "b", "blue"), (2, 0.5, "c", "red")])
-    assert {t.get_text(): round(t.xy[1], 6) for t in ax.texts} == {"a": 0.5, "b": 0.56, "c": 0.5}
+    assert {t.get_text(): round(t.xy[1], 6) for t in ax.texts} == {"a": 0.475, "b": 0.535, "c": 0.5}
 
 
 def test_probes_are_drawn_and_named_beside_pcas_code(results, answers):

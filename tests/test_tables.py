@@ -23,7 +23,7 @@ def test_the_overview_has_image_class_and_cost_of_each_code(results):
     rows = results.assign(bits_mlp=1.5, bits_cnn=2.0)
     table = tables.overview(rows, "CIFAR10", 100, ["pca", "conv", "supervised", "nested"])
     assert table.loc["convolutional AE"].tolist() == ["1.8", "60.0", "CNN", "2.00", "0.2"]
-    assert table.loc["supervised encoder"].tolist() == ["", "55.0", "MLP", "1.50", "0.3"]
+    assert table.loc["supervised encoder"].tolist() == ["", "55.0", "MLP", "2.00", "0.3"]
     assert table.index.tolist() == ["PCA", "convolutional AE", "supervised encoder"]
     assert "| PCA | 2.0 |" in tables.folded("all", table) and "<summary>all</summary>" in tables.folded("all", table)
 

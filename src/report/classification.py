@@ -30,7 +30,7 @@ MSE = "test MSE (10$^{-3}$, log scale)"
 
 
 def class_and_image(results, names, dataset, title="What a code of d numbers keeps"):
-    """Bits of the class by the best probe, and the error of the image, against latent size: a line for each of `names`.
+    """Bits of the class by the better network, and the error of the image, against latent size: a line for each of `names`.
 
     An encoder that was trained with labels, where there is one, is a level.
     """
@@ -49,7 +49,9 @@ def class_and_image(results, names, dataset, title="What a code of d numbers kee
             with_labels = results[results.autoencoder == "supervised"].dropna(subset=["bits_best"])
             for row in with_labels.nlargest(1, "bits_best").itertuples():
                 _draw_level(ax, row.bits_best, f"encoder trained with labels, d = {row.latent_dim}")
-            ax.set(title="the class, by the best probe (more is better)", ylabel="bits of the class", ylim=(0, None))
+            ax.set(
+                title="the class, by the better network (more is better)", ylabel="bits of the class", ylim=(0, None)
+            )
         else:
             ax.set(title="the image (less is better)", ylabel=MSE, yscale="log")
             ax.yaxis.set_major_formatter("{x:g}")

@@ -99,7 +99,9 @@ def pipeline(image, code, reconstruction, model, probabilities):
     _probable_classes(last, probabilities.nlargest(3))
     last.set(xlabel="probability (%)")
     last.set_title("→  class, by the MLP probe", fontsize=10)
-    figure.suptitle(f"One image through the {label(model.name)}")
+    for ax in (middle, last):
+        ax.set_box_aspect(1)  # as large as the images
+    figure.suptitle(f"One image and its code: {label(model.name)}")
     return figure
 
 

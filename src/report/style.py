@@ -33,7 +33,7 @@ LOOKS = {  # in the order of tables; a model of one's own is entered here, too, 
     "spatial_finetuned": Look("8x4x4 code, fine-tuned", "#c08fd8", "P"),
     "features": Look("patch features", "#4a1486", "h"),
     "self_supervised": Look("self-supervised features", "#e6550d", "p"),
-    "both": Look("both features", "#a50f15", "H"),
+    "both": Look("combined features", "#a50f15", "H"),
     "both_50": Look("half AE, half features", "#de6d72", "H"),
     "features_50": Look("half patch features", "#9e8bc9", "h"),
     "scratch": Look("network from scratch", "#000000", "x"),
@@ -128,19 +128,20 @@ def summarise(results, column):
 def with_best_probe(results):
     """The rows with `best_probe`, the one with the highest accuracy, mean over seeds, and its `accuracy_best`; and `bits_best`.
 
-    Bits are of the better of the probes that have them, the networks. Both are NaN in a row that does not have that probe.
+    `accuracy_best` is NaN in a row that does not have that probe. `bits_best` are the most that a network among the probes finds: each is a lower
+    bound of what the code has.
     """
     results = results.reset_index(drop=True)
-    best, with_bits = (_best_of(results, probes) for probes in (PROBE_LABELS, ("mlp", "cnn")))
+    best = _best_probe(results)
     of_best = [row.get(f"accuracy_{best[i]}", np.nan) for i, row in results.iterrows()]
-    bits = [row.get(f"bits_{with_bits[i]}", np.nan) for i, row in results.iterrows()]
-    return results.assign(best_probe=best, accuracy_best=np.array(of_best, float), bits_best=np.array(bits, float))
+    bits = results.reindex(columns=["bits_mlp", "bits_cnn"]).astype(float).max(axis=1)
+    return results.assign(best_probe=best, accuracy_best=np.array(of_best, float), bits_best=bits)
 
 
-def _best_of(results, probes):
-    """Of each row, which of the probes has the highest accuracy, mean over seeds."""
+def _best_probe(results):
+    """Of each row, which probe has the highest accuracy, mean over seeds."""
     keys = [results[key] for key in ("dataset", "autoencoder", "latent_dim")]
-    means = results[[f"accuracy_{probe}" for probe in probes]].astype(float).groupby(keys).transform("mean")
+    means = results[[f"accuracy_{probe}" for probe in PROBE_LABELS]].astype(float).groupby(keys).transform("mean")
     return means.dropna(how="all").idxmax(axis=1).str.removeprefix("accuracy_").reindex(results.index)
 
 
@@ -174,8 +175,11 @@ def label_ends(ax, ends):
     for place in sorted({x for x, *_ in ends}):
         names = sorted((to_axes.transform((x, y))[1], text, look) for x, y, text, look in ends if x == place)
         heights = [height for height, _, _ in names]
-        for i in range(1, len(heights)):
-            heights[i] = max(heights[i], heights[i - 1] + LINE)
+        for _ in range(100):  # names that overlap part a little, up and down, until none do
+            for i in range(1, len(heights)):
+                overlap = max(0, heights[i - 1] + LINE - heights[i])
+                heights[i - 1] -= overlap / 2
+                heights[i] += overlap / 2
         heights[-1] = min(heights[-1], 1)
         for i in reversed(range(len(heights) - 1)):
             heights[i] = min(heights[i], heights[i + 1] - LINE)
