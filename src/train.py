@@ -67,9 +67,9 @@ def fit(
     """Train `model` for `config.epochs` epochs; the loop that autoencoders and classifiers share.
 
     `batches()` yields the batches of one epoch, `steps` of them, each a tuple of tensors; `loss(*batch)` gives the terms of the
-    loss by name, of which `total` is minimised. Returns the history, a dict an epoch: `epoch`, `seconds` of this
-    thread's CPU time, every term as `train_TERM`, and what `after_epoch(record)` returns; `on_epoch(record)` is called with each when it is whole. `progress`
-    is the label of a progress bar, None for none.
+    loss by name, of which `total` is minimised. Returns the history, one dict per epoch: `epoch`, `seconds` of
+    this thread's CPU time, every term as `train_TERM`, and what `after_epoch(record)` returns; `on_epoch(record)` is called with
+    each when it is whole. `progress` is the label of a progress bar, None for none.
     With `checkpoint`, a path, the state is kept there after every epoch, and training that finds one goes on from it, to the
     same weights bit for bit (on CUDA not for codes of features); a state that was not made by the same `made_by` is a ValueError.
     Raises FloatingPointError, naming the epoch, where the loss stops being finite.
