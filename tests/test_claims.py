@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from src.baseline import PRIOR_WORK
+from src.baseline import PRIOR_WORK, TUTORIAL
 from src.features import LEARNT_FROM
 from src.report import tables
 from src.report.style import label, with_best_probe
@@ -228,6 +228,40 @@ def test_combined_features_beat_a_network_from_scratch_up_to_100_labels_of_each_
     for (dataset, code, count), reached in FEW.items():
         if code == "both":
             assert (reached > FEW[dataset, "scratch", count]) == (count <= 100)
+
+
+def test_the_appendix_says_what_training_and_other_losses_buy():
+    pca = MEANS.loc[(C10, "pca", 100)]
+    below = (TRAINING.val_mse < pca.val_mse).to_dict()
+    assert below == {("conv", 2): True, ("conv", 4): True, ("conv", 8): True} | {
+        ("random_start", 2): False,
+        ("random_start", 4): True,
+        ("random_start", 8): True,
+    }
+    from_random = TRAINING.loc["random_start"].accuracy_mlp
+    assert from_random.is_monotonic_increasing and from_random.max() < pca.accuracy_mlp
+    assert np.ptp(TRAINING.loc["conv"].accuracy_mlp) < 0.01
+    for size, row in TUTORIAL[TUTORIAL.latent_dim <= 128].set_index("latent_dim").iterrows():
+        assert error(C10, "conv", size) < row.test_mse and abs(mlp(C10, "conv", size) - 100 * row.accuracy_mlp) < 0.9
+    noisy = NOISE.set_index(["autoencoder", "latent_dim", "noise"]).mse
+    for size, level in product((10, 100), (0, 0.05, 0.1, 0.2, 0.3)):
+        assert (noisy["denoising", size, level] < noisy["conv", size, level]) == (level >= 0.2)
+    for size in SIZES:
+        assert 1.045 < error(C10, "nested", size) / error(C10, "conv", size) < 1.075
+        assert error(C10, "nested", size) < error(C10, "pca", size)
+        assert abs(mlp(C10, "nested", size) - mlp(C10, "pca", size)) < 0.9
+    for name in ("denoising", "masked"):
+        assert error(C10, name, 100) > error(C10, "conv", 100)
+        assert abs(mlp(C10, name, 100) - mlp(C10, "conv", 100)) < 1.2
+
+
+def test_codes_for_the_image_bear_noise_and_blur_and_features_contrast_and_tint():
+    table = CORRUPTION.pivot(index=["corruption", "level"], columns="autoencoder", values="accuracy")
+    images, features = table[["pca", "conv"]], table[["features", "self_supervised", "both"]]
+    for corruption in ("noise", "blur"):
+        assert (images.loc[corruption].min(axis=1) > features.loc[corruption].max(axis=1)).loc[3:].all()
+    for corruption in ("less contrast", "tint"):
+        assert (images.loc[corruption].max(axis=1) < features.loc[corruption].min(axis=1)).all()
 
 
 def test_epochs_images_and_seeds_are_as_many_as_the_text_says():
