@@ -27,7 +27,7 @@ from src.study.checkpoints import (
     results_path,
     write_rows,
 )
-from src.study.experiment import Experiment, Network, grid
+from src.study.experiment import PRESETS, Experiment, Network, grid
 from src.study.sweep import run_sweep
 from src.train import train_autoencoder
 
@@ -232,9 +232,9 @@ class TestTable:
 def test_the_committed_table_is_whole_and_of_the_complete_data():
     table = read_results()
     assert {*table.columns} <= {*COLUMNS} and not table.is_sample.any() and (table.train_images == 45_000).all()
-    for experiment in grid(["CIFAR10", "CIFAR100"], ["conv", "features", "pca"], [10, 20, 50, 100]):
+    for experiment in PRESETS["full"].experiments(["CIFAR10", "CIFAR100"], ["conv", "vae"], [10, 20, 50, 100]):
         row = table[(table[list(experiment.key)] == list(experiment.key.values())).all(axis=1)]
-        assert len(row) == 1 and row[["accuracy_linear", "accuracy_knn", "accuracy_mlp"]].notna().all(axis=None)
+        assert len(row) == 1 and row[[f"accuracy_{probe}" for probe in experiment.probes]].notna().all(axis=None)
 
 
 def test_all_that_is_timed_is_left_out_of_comparisons():

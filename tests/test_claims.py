@@ -264,6 +264,18 @@ def test_codes_for_the_image_bear_noise_and_blur_and_features_contrast_and_tint(
         assert (images.loc[corruption].max(axis=1) < features.loc[corruption].min(axis=1)).all()
 
 
+def test_ten_bytes_of_features_hold_more_of_the_class_than_the_autoencoders_code():
+    rows = RATES[RATES.dataset == C10].set_index("name")
+    for name in ("both", "both_50"):
+        part = rows.loc[name]
+        assert part[part.bytes <= 10].class_bits.max() > rows.loc["conv"].class_bits.max()
+    for name in ("webp", "avif", "jpeg"):
+        some = rows.loc[[name]]
+        for row in some[some.payload < 66].itertuples():
+            codes = rows.loc["conv"]
+            assert codes[(codes.step > 0) & (codes.bytes <= row.payload)].mse.min() < row.mse
+
+
 def test_epochs_images_and_seeds_are_as_many_as_the_text_says():
     epochs = {name: set(found) for name, found in RESULTS.groupby("autoencoder").epochs}
     for name in "conv vae random_start supervised".split():
