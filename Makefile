@@ -23,7 +23,7 @@ pretrained: .venv/installed  ## the models that come with the repository, from t
 	$(BIN)/python run/pack_pretrained.py
 
 study: PRESET = full
-study: notebooks  ## the full study: four to five hours, and the outputs are kept in the notebooks
+study: notebooks  ## the full study: about four hours, and the outputs are kept in the notebooks
 
 export PRESET ?= quick
 # what papermill notes of the run, its times and the paths of the machine, must not stay in a notebook

@@ -1,4 +1,4 @@
-"""A page on this machine: pick a picture and a number d, and see what a code of d numbers keeps of it.
+"""A page on this machine: pick a picture and a number d, and see what three codes of d numbers keep of it.
 
 `make demo` starts it, on the pretrained models. Nothing leaves the machine.
 """
@@ -21,143 +21,166 @@ import gradio as gr
 import numpy as np
 import torch
 from PIL import Image
-from sklearn.decomposition import PCA
 from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import normalize
 
 from src.classifier import predict_logits
 from src.codec import HEADER, pack_codes, read_codes
-from src.data_loader import CLASSES, DataUnavailableError, load_dataset
+from src.data_loader import load_dataset
 from src.encode import decode_codes, encode_images
 from src.images import prepare_images
-from src.pretrained import LATENT_DIMS, load_pretrained
+from src.pretrained import BOTH, SIZES, load_pretrained
 
+CODES = {
+    "conv": "Convolutional AE",
+    BOTH: "Half AE, half features",
+    "pca": "PCA",
+}  # by the names of their models
+LATENT_DIMS = SIZES["CIFAR10", BOTH]
+ROUNDING = {"as they are": None, "fine": 0.25, "coarse": 1.0, "very coarse": 2.0}  # the step of quantisation
 KNOWN, SHOWN = 2_000, 10  # training images that are searched, and shown
-STEPS = (None, 0.125, 0.25, 0.5, 1.0, 2.0)  # of quantisation
 SCALE = 8  # pixels of the page for one of a picture
+INTRODUCTION = """## What does a code of *d* numbers keep of a picture, and of its class?
+Three codes of the same size, each with the image that is decoded from it and the class that a probe reads from it: on average the autoencoder keeps the
+best image, and the code that is half features, learnt without labels, most of the class. Everything runs on this machine."""
 
 
 @cache
-def training_images(dataset):
-    """Some training images of a data set, or the embedded sample's; None where there are none on this machine."""
+def trained(name, size):
+    return load_pretrained("CIFAR10", size, name)
+
+
+@cache
+def training_images():
+    """Some training images of CIFAR-10, or of its embedded sample."""
     with warnings.catch_warnings(action="ignore"):  # that it is the sample
-        try:
-            return load_dataset(dataset, download=False).split("train")[0][:KNOWN]
-        except DataUnavailableError:
-            return None
+        return load_dataset("CIFAR10", download=False).split("train")[0][:KNOWN]
 
 
 @cache
-def trained(dataset, size):
-    return load_pretrained(dataset, size)
+def known_codes(size):
+    return normalize(encode_images(trained(BOTH, size).autoencoder, training_images()))
 
 
 @cache
-def codes(dataset, size):
-    return normalize(encode_images(trained(dataset, size).autoencoder, training_images(dataset)))
+def examples():
+    """Paths of test images of CIFAR-10, enlarged, by their true class."""
+    sample, paths = load_dataset("CIFAR10", sample=True), {}
+    for image, label in zip(sample.x_test[:40], sample.y_test[:40], strict=True):
+        path = Path(OWN_FILES.name) / f"{sample.classes[label]}.png"
+        if path.stem not in paths and len(paths) < 8:
+            enlarged(image).save(path)
+            paths[path.stem] = str(path)
+    return paths
 
 
-@cache
-def pca():
-    """The principal components of training images of CIFAR-10, as many as the largest code has numbers."""
-    return PCA(LATENT_DIMS[-1], svd_solver="randomized", random_state=0).fit(_flat(training_images("CIFAR10")))
-
-
-def by_pca(images, size):
-    """What PCA's code of `size` numbers keeps of images."""
-    scores = pca().transform(_flat(images))[:, :size]
-    return (scores @ pca().components_[:size] + pca().mean_).clip(0, 1).reshape(images.shape)
-
-
-def quantised(z, dataset, size, coarse):
-    """A code as it is after quantisation by the `coarse`-th step, and the bytes that it takes then, without a header."""
-    if not coarse:
+def rounded(z, codec, step):
+    """A code as it is after quantisation, and the bytes that it takes then, without a header."""
+    if step is None:
         return z, z.nbytes
-    codec = trained(dataset, size).codec
-    stream = pack_codes(z, codec, STEPS[coarse])
+    stream = pack_codes(z, codec, step)
     return codec.dequantise(*read_codes(stream, codec)), len(stream) - HEADER.size - 4
 
 
-def show(picture, dataset, step, coarse=0):
-    """What the page shows of a picture at the `step`-th size: three pictures, each with its caption, and the class."""
-    if picture is None:
-        return [None, ""] * 3 + [{}]
-    image, size = prepared(picture), LATENT_DIMS[step - 1]
-    model, found = trained(dataset, size), [enlarged(image[0]), "its 32 x 32 pixels,<br>3,072 numbers"]
-    z, count = quantised(encode_images(model.autoencoder, image), dataset, size, coarse)
-    kept = {
-        f"half pixels, half features<br>{count} bytes": decode_codes(model.autoencoder, z),
-        "PCA": by_pca(image, size),
-    }
-    for name, images in kept.items():
-        error = np.square(images - image / 255).mean()
-        found += [enlarged(images[0]), f"{size} numbers, {name}<br>MSE {error:.4f}"]
+def kept(image, name, size, step):
+    """What a code keeps of an image, uint8 (1, 32, 32, 3): the image, a caption, and the probabilities of the classes."""
+    model = trained(name, size)
+    z, count = rounded(encode_images(model.autoencoder, image), model.codec, step)
+    decoded = decode_codes(model.autoencoder, z)
+    error = 1000 * np.square(decoded - image / 255).mean()
+    caption = f"error {error:.1f} thousandths<br>{8 * count / size:.0f} bits per number: {count} bytes"
     probabilities = torch.from_numpy(predict_logits(model.classifier, z)).softmax(1)[0].tolist()
-    return [*found, dict(zip(model.classes, probabilities, strict=True))]
+    return decoded[0], caption, dict(zip(model.classes, probabilities, strict=True))
 
 
-def neighbours(picture, dataset, step):
-    """The training images whose codes are nearest to that of a picture, side by side; None where there are none."""
-    known, size = training_images(dataset), LATENT_DIMS[step - 1]
-    if picture is None or known is None:
-        return None
-    own = normalize(encode_images(trained(dataset, size).autoencoder, prepared(picture)))
-    nearest = NearestNeighbors(n_neighbors=SHOWN).fit(codes(dataset, size))
-    return enlarged(np.hstack(known[nearest.kneighbors(own, return_distance=False)[0]]))
+def truth_of(path):
+    """What the class of an example is; nothing for a picture of one's own."""
+    content = Path(path).read_bytes()
+    known = [name for name, example in examples().items() if Path(example).read_bytes() == content]
+    return f"a test image, class: {known[0]}" if known else ""
 
 
-def prepared(picture):
+def show(path, size, rounding, with_all=False):
+    """All that the page shows of a picture: its pixels and true class; of each code the image, the caption and the class; the neighbours; all sizes."""
+    if path is None:
+        return [None, ""] + [None, "", {}] * len(CODES) + [None, gr.Image(visible=False)]
     try:
-        return prepare_images(picture)
+        image = prepare_images(path)
     except ValueError as error:
-        raise gr.Error(str(error)) from error
+        raise gr.Error(str(error), print_exception=False) from error
+    found = [enlarged(image[0]), truth_of(path)]
+    for name in CODES:
+        decoded, *rest = kept(image, name, size, ROUNDING[rounding])
+        found += [enlarged(decoded), *rest]
+    sizes = gr.Image(all_sizes(image, ROUNDING[rounding]), visible=True) if with_all else gr.Image(visible=False)
+    return [*found, neighbours(image, size), sizes]
 
 
-def _flat(images):
-    return images.reshape(len(images), -1) / np.float32(255)
+def neighbours(image, size):
+    """The training images whose codes are nearest to that of an image, side by side."""
+    own = normalize(encode_images(trained(BOTH, size).autoencoder, image))
+    nearest = NearestNeighbors(n_neighbors=SHOWN).fit(known_codes(size))
+    return enlarged(np.hstack(training_images()[nearest.kneighbors(own, return_distance=False)[0]]))
+
+
+def all_sizes(image, step):
+    """What every code keeps, one row each, one column per size."""
+    rows = [np.hstack([kept(image, name, size, step)[0] for size in LATENT_DIMS]) for name in CODES]
+    return enlarged(np.vstack(rows))
 
 
 def enlarged(image):
     image = image if image.dtype == np.uint8 else np.rint(255 * image).astype(np.uint8)
-    return Image.fromarray(image).resize((image.shape[1] * SCALE, 32 * SCALE), Image.Resampling.NEAREST)
+    height, width = image.shape[:2]
+    return Image.fromarray(image).resize((width * SCALE, height * SCALE), Image.Resampling.NEAREST)
 
 
 def build():
-    """The page."""
-    test, sizes = load_dataset("CIFAR10", sample=True).x_test, ", ".join(map(str, LATENT_DIMS))
+    """The page, with an example filled in."""
+    first = next(iter(examples().values()))
+    found = show(first, LATENT_DIMS[-1], "as they are")
+    look = {"show_label": False, "buttons": [], "interactive": False, "height": 150}
     with gr.Blocks(title="What a code of d numbers keeps") as page:
-        gr.Markdown("# What does a code of *d* numbers keep of a picture, and of its class?")
+        gr.Markdown(INTRODUCTION)
         with gr.Row():
-            with gr.Column(scale=1):
-                picture = gr.Image(type="pil", label="a picture", sources=["upload", "clipboard"], height=256)
-                examples = [enlarged(image) for image in test[:8]]
-                gr.Examples(examples, picture, label="test images of CIFAR-10", cache_examples=False)
-                step = gr.Slider(
-                    1, len(LATENT_DIMS), len(LATENT_DIMS), step=1, label=f"size of the code, 1 to 4: d = {sizes}"
-                )
-                coarse = gr.Slider(
-                    0, len(STEPS) - 1, 0, step=1, label="rounding of the code: 0, none, is 4 bytes a number"
-                )
-                dataset = gr.Radio([*CLASSES], value="CIFAR10", label="trained on")
-            with gr.Column(scale=2):
-                kept, look = [], {"show_label": False, "buttons": [], "interactive": False}
-                with gr.Row():
-                    for name in ("pixels", "code", "pca"):
-                        with gr.Column(min_width=160):
-                            kept += [gr.Image(elem_id=name, **look), gr.Markdown()]
-                probable = gr.Label(
-                    num_top_classes=5, elem_id="class", label="the class, read from the code by the MLP probe"
-                )
-                gr.Markdown("Training images with the nearest codes:")
-                near = gr.Image(**look)
-        inputs = [picture, dataset, step]
-        for part in (*inputs, coarse):
-            part.change(show, [*inputs, coarse], [*kept, probable])
+            size = gr.Radio(LATENT_DIMS, value=LATENT_DIMS[-1], label="d, the size of the code", min_width=300)
+            rounding = gr.Radio([*ROUNDING], value="as they are", label="its numbers, rounded", min_width=300)
+        with gr.Row():
+            image, column = _picture("The picture", found[0], "pixels", look)
+            with column:
+                outputs = [image, gr.Markdown(found[1])]
+            for i, (name, title) in enumerate(CODES.items()):
+                image, column = _picture(title, found[2 + 3 * i], name, look)
+                with column:
+                    caption = gr.Markdown(found[3 + 3 * i])
+                    classes = gr.Label(found[4 + 3 * i], num_top_classes=3, show_label=False, elem_id=f"class-{name}")
+                outputs += [image, caption, classes]
+        picture = gr.Image(first, type="filepath", image_mode=None, label="a picture of yours", height=200)
+        gr.Examples([*examples().values()], picture, label="test images", example_labels=[*examples()])
+        with_all = gr.Checkbox(label=f"all sizes side by side: d = {', '.join(map(str, LATENT_DIMS))}")
+        sizes = gr.Image(visible=False, **look | {"height": 400})
+        with gr.Accordion("Training images with the nearest codes (half AE, half features)", open=False):
+            near = gr.Image(found[-2], **look | {"height": 100})
+        inputs = [picture, size, rounding, with_all]
         for part in inputs:
-            part.change(neighbours, inputs, near)
+            part.change(show, inputs, [*outputs, near, sizes], show_progress="hidden")
     return page
 
 
+def _picture(title, image, elem_id, look):
+    """A column with a title and an image."""
+    with gr.Column(min_width=140) as column:
+        gr.Markdown(f"**{title}**")
+        return gr.Image(image, elem_id=elem_id, **look), column
+
+
+def warm_up():
+    """Load all models and run each once, so that the first picture is as fast as all others."""
+    for size in LATENT_DIMS:
+        show(next(iter(examples().values())), size, "fine")
+
+
 if __name__ == "__main__":
+    warm_up()
     print("Stop the page with Ctrl-C")
-    build().launch(inbrowser="--no-browser" not in sys.argv, show_error=True)
+    build().launch(inbrowser="--no-browser" not in sys.argv)

@@ -2,7 +2,7 @@
 
     python run/search.py SEARCH DATASET      a search by its name in SEARCHES; settings that have a row are passed over
 
-Codes are those of the full study, each trained on one core and kept in `models/search`. Accuracies rest on the 5,000 validation
+Codes are those of the full study, with 100 numbers, trained where they are not there yet. Accuracies rest on the 5,000 validation
 images of a data set and on one seed; a search over several options takes them one after the other, each from the best so far.
 """
 
@@ -22,7 +22,6 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import Normalizer, StandardScaler
-from sklearn.svm import SVC
 from torch.nn import Module
 
 from src.autoencoder import build_autoencoder
@@ -40,8 +39,8 @@ from src.utils import REPORTS_DIR, atomic_path, one_thread, seeded
 
 PATH = REPORTS_DIR / "search.csv"
 KEY = ["dataset", "what", "setting", "latent_dim", "autoencoder"]
-CODES = ["conv", "pca", "features", "supervised"]
-SIZES = [10, 100]
+CODES = ["conv", "pca", "features", "both"]
+SIZE = 100  # of the codes that probes are searched on
 SETTINGS = PRESETS["full"].settings
 VIEWS = {"shift 2": random_view, "shift 4": lambda x: random_view(x, shift=4), "shift 4, colours": strong_view}
 
@@ -82,8 +81,8 @@ def search(key, options, measure, column="val_accuracy", best=max):
 def trained(dataset, name, size):
     """An autoencoder of the full study by name and size, trained where it is not there yet."""
     (experiment,) = grid([dataset], [name], [size], probes=[])
-    run_sweep([experiment], 1, settings=SETTINGS, folder="search")
-    return load_autoencoder(experiment, "search")
+    run_sweep([experiment], 1, settings=SETTINGS)
+    return load_autoencoder(experiment)
 
 
 class Code(NamedTuple):
@@ -96,10 +95,10 @@ class Code(NamedTuple):
     validation: np.ndarray
 
 
-def codes_of(dataset, sizes=SIZES, names=CODES):
-    """The codes of autoencoders by name, at each size, and the pixels."""
+def codes_of(dataset):
+    """The codes of CODES, and the pixels."""
     parts = [dataset.split(part)[0] for part in ("train", "validation")]
-    for name, size in [*product(names, sizes), ("pixels", 3072)]:
+    for name, size in [*product(CODES, [SIZE]), ("pixels", 3072)]:
         model = trained(dataset.name, name, size)
         yield Code(name, size, model, *(encode_images(model, images) for images in parts))
 
@@ -198,45 +197,23 @@ def search_scratch_on(dataset, count):
     search(key_of(dataset, f"few labels, network from scratch, {count} a class"), options, network)
 
 
-def search_few_labels(dataset):
-    """The probe of every code on few labels, for each number of labelled images of a class."""
-    without_labels = [name for name in CODES if name != "supervised"]
-    for code, count in product(codes_of(dataset, SIZES[-1:], without_labels), counts_of(dataset)):
-        search_few_labels_on(dataset, code, count)
-
-
-def search_few_labels_on(dataset, code, count):
-    labels, truth = dataset.split("train")[1], dataset.split("validation")[1]
-    chosen, spread = choose(labels, count, 0), code.train.std()
-
-    def probe(kind, penalty, whitened):
-        estimator = SVC(C=penalty) if kind == "SVM" else LogisticRegression(C=penalty, tol=1e-3, max_iter=1000)
-        fitted = make_pipeline(*([StandardScaler()] if whitened else []), estimator)
-        fitted.fit(code.train[chosen] / spread, labels[chosen])
-        return {"val_accuracy": fitted.score(code.validation / spread, truth)}
-
-    key = key_of(dataset, f"few labels, probe, {count} a class", code)
-    for kind, penalties in {"linear": (0.001, 0.01, 0.1, 1), "SVM": (0.3, 1, 3, 10)}.items():
-        search(key, {"kind": (kind,), "penalty": penalties, "whitened": (True, False)}, probe)
-
-
 def search_supervised(dataset):
     """The encoder that is trained with labels, by the accuracy of a linear softmax classifier on its code."""
     (images, labels), (validation, truth) = dataset.split("train"), dataset.split("validation")
 
     def supervised(epochs, kernel_rate):
-        model = build_autoencoder("supervised", SIZES[-1])
+        model = build_autoencoder("supervised", SIZE)
         train_autoencoder(model, dataset, replace(SETTINGS.supervised, epochs=epochs, kernel_rate=kernel_rate))
         logistic = LogisticRegression(tol=1e-3).fit(encode_images(model, images), labels)
         return {"val_accuracy": logistic.score(encode_images(model, validation), truth)}
 
-    key = key_of(dataset, "supervised encoder") | {"latent_dim": SIZES[-1], "autoencoder": "itself"}
+    key = key_of(dataset, "supervised encoder") | {"latent_dim": SIZE, "autoencoder": "itself"}
     search(key, {"epochs": (8, 16), "kernel_rate": (0.1, 0.05)}, supervised)
 
 
 def search_random_start(dataset):
     """The rates of the convolutional autoencoder from its start at PCA and from a random one, quick network, two epochs."""
-    for name, size in product(("conv", "random_start"), SIZES):
+    for name, size in product(("conv", "random_start"), (10, 100)):
         search_start(dataset, name, size)
 
 
@@ -256,7 +233,6 @@ SEARCHES = {
     "probes": search_probes,
     "cnn": search_cnn,
     "scratch": search_scratch,
-    "few_labels": search_few_labels,
     "random_start": search_random_start,
     "supervised": search_supervised,
 }

@@ -28,7 +28,8 @@ class Autoencoder(nn.Module):
     """The contract. A subclass supplies `encoder` and `decoder`, and overrides `loss` where it is not the MSE."""
 
     latent_dims = range(1, MAX_LATENT_DIM + 1)  # the sizes that its code can have
-    stages = ("reconstruction",)  # how it is trained, in order: by its own loss, by "labels"; () where in closed form
+    # how it is trained, in order, by names in STAGES of src.train; () where in closed form
+    stages = ("reconstruction",)
     trained_with = "train"  # which of a study's settings
     further_code = ()  # modules that its results depend on, beside those of its class
     one_training = False  # whether one training serves all sizes, which have the same weights
@@ -236,7 +237,7 @@ def kl_divergence(mean, log_variance):
 def fit_pca(images):
     """scikit-learn's PCA of uint8 images (N, 32, 32, 3), on pixels in [0, 1] in the order of a model's batch.
 
-    It has min(N - 1, 1,024) components, exact, and is fitted once for the same images.
+    It has min(N - 1, 1,024) components, exact. The last four that were fitted are kept in memory.
     """
     images = images if len(images) > 1 else np.repeat(images, 2, axis=0)  # one image has a mean, but no component
     key = fingerprint(images), torch.get_num_threads()  # which the last bits depend on

@@ -159,11 +159,8 @@ def _fetch(name, source, root):
     """Bring the archive or its unpacked files to where torchvision looks for them; returns whether it is the archive."""
     from torchvision.datasets.utils import check_integrity
 
-    archive, unpacked, is_path = (
-        root / official(name).filename,
-        root / official(name).base_folder,
-        isinstance(source, Path),
-    )
+    archive, unpacked = root / official(name).filename, root / official(name).base_folder
+    is_path = isinstance(source, Path)
     if is_path and source.is_dir():
         unpacked.mkdir()
         for file in filter(Path.is_file, (source / file for file in _members(name))):

@@ -28,6 +28,7 @@ SIZE = 100  # numbers of the longest code
 LEARNT_FROM, VIEWS = 20_000, 4  # images, and views of each, from which the projection is learnt
 SHRINKAGE = 0.1  # of the covariance within views, to its mean diagonal
 PROJECTION_AREA = 0.4  # the least share of an image in the crops that a network's projection is learnt from
+LEAST_OF_NETWORK = 10  # numbers of a code of both kinds that are a network's, the better kind for few numbers
 JITTER = (0.3, 1), (0.3, 1), (0.15, 3)  # how far contrast, brightness and tint of a view go; for how many channels each
 
 
@@ -62,7 +63,7 @@ class PatchDictionary(nn.Module):
         return F.adaptive_avg_pool2d(nearer.unflatten(0, (x.shape[0], side, side)).permute(0, 3, 1, 2), GRID).flatten(1)
 
     def learn(self, x, seed):
-        """K-means of whitened patches of images `x`, forty an image."""
+        """K-means of whitened patches of images `x`, forty of each image."""
         patches = patches_of(x, self.stride)
         patches = torch.cat([image[torch.randperm(len(image))[:40]] for image in patches])
         self.mean.copy_(patches.mean(0))
@@ -224,9 +225,10 @@ def learn_features(kind, images, seed, checkpoint=None):
 class FeatureAutoencoder(ConvAutoencoder):
     """A code whose numbers are features, all or a part; the rest is a convolutional autoencoder's, trained to complete them.
 
-    `share`, from 0 to 1, is the part of the numbers that are features, and `of_network` the part of those that are of a
-    self-supervised network; all others are of dictionaries of patches. The features are frozen; what is trained, to minimise the mean
-    squared error, are the other numbers and the decoder of all. The features of all sizes are the first of the same.
+    `share`, from 0 to 1, is the part of the numbers that are features, and `of_network` the part of those that a self-supervised network
+    finds (LEAST_OF_NETWORK at least, unless it is 0); the others are of patch dictionaries. Smaller codes have the first numbers of the
+    same features. They are frozen; what is trained, to minimise the mean squared error, are the other numbers and the decoder of all.
+    At least 20 training images are needed.
     """
 
     latent_dims = range(1, SIZE + 1)
@@ -240,8 +242,11 @@ class FeatureAutoencoder(ConvAutoencoder):
                 raise ValueError(f"{name} must be from 0 to 1, not {part!r}")
         feature_count = round(share * self.latent_dim)
         self.pixel_count = self.latent_dim - feature_count
-        self.features.requires_grad_(bool(self.pixel_count > 0))  # the convolutions before the numbers for pixels
-        counts = {"network_features": round(of_network * feature_count)}
+        if not self.pixel_count:
+            self.stages = ("decoding",)
+            self.features.requires_grad_(False)  # the convolutions before the numbers for pixels
+        least = min(LEAST_OF_NETWORK, feature_count) if of_network else 0
+        counts = {"network_features": max(least, round(of_network * feature_count))}
         counts["patch_features"] = feature_count - counts["network_features"]
         # a kind is kept also where a small code has none of its numbers, so that all sizes have the same parts
         needed = {"patch_features": of_network < 1, "network_features": of_network > 0}

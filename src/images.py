@@ -21,7 +21,7 @@ TEST_SHARE = 0.2  # of the images of each class, where a folder has no test imag
 
 
 def load_image_folder(folder, name=None):
-    """An ImageDataset of a folder with a subfolder of pictures a class; `name` is the folder's unless given.
+    """An ImageDataset of a folder with one subfolder of pictures per class; `name` is the folder's unless given.
 
     A folder that has `train` and `test`, `val` or both (or `Training`, `validation` ...) is split as they say: `val` comes last
     of the training images, where the validation split is taken from, or is the test split where there is no `test`. Elsewhere a

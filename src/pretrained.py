@@ -1,27 +1,35 @@
 """Pretrained models that come with the repository, and the class of an image, read from its latent code alone.
 
-They are codes of the full study and the MLP probes on them, a file a data set. `run/pack_pretrained.py` makes the files, and
-`models/pretrained/README.md` is their model card. Nothing here needs the study.
+They are codes of the full study and the MLP probes on them, a file for each data set and autoencoder. `run/pack_pretrained.py` makes the files,
+and `models/pretrained/README.md` is their model card. Nothing here needs the study.
 """
 
 import json
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from src.autoencoder import build_autoencoder
-from src.classifier import LatentClassifier
+from src.classifier import LatentClassifier, predict_logits
 from src.codec import Codec
 from src.data_loader import CLASSES
+from src.encode import encode_images
 from src.images import prepare_images
 from src.utils import MODELS_DIR, DamagedFileError, fingerprint
 
 FOLDER = MODELS_DIR / "pretrained"
-LATENT_DIMS = (10, 20, 50, 100)
+BOTH = "both_50"  # features and pixels share its numbers
+SIZES = {  # the latent sizes that come with the repository, by data set and autoencoder
+    ("CIFAR10", BOTH): (10, 20, 50, 100),
+    ("CIFAR10", "conv"): (10, 20, 50, 100),
+    ("CIFAR10", "pca"): (10, 20, 50, 100),
+    ("CIFAR100", BOTH): (100,),
+}
 CODED_UNDER = ("unit", "mean", "std")
 
 
@@ -49,17 +57,13 @@ def classify(images, model=None):
 
     `images` as `prepare_images` takes them. `model` is a TrainedModel, as `load_pretrained` gives it and, of an experiment that
     has been run, `load_trained` of src.study.checkpoints; or the path of a pretrained .safetensors file, of which the largest
-    size is taken, 100 numbers; or None, the pretrained model of CIFAR-10 with 100 numbers. The probabilities, in [0, 1], are the
+    size is taken, 100 numbers; or None, what `load_pretrained()` gives. The probabilities, in [0, 1], are the
     softmax of the MLP probe. Raises ValueError for other images and models, DamagedFileError for a file that is not as written.
     """
-    model, names, images = _as_trained_model(model), _names_of(images), prepare_images(images)
-    encode, read, device = model.autoencoder.eval().encode, model.classifier.eval(), model.classifier.mean.device
-    probabilities = []
-    with torch.no_grad():
-        for few in torch.from_numpy(images).split(200):
-            x = few.to(device).permute(0, 3, 1, 2).float() / 255
-            probabilities.append(read(encode(x)).softmax(1).cpu())
-    return pd.DataFrame(torch.cat(probabilities).numpy(), names, model.classes)
+    model, names = _as_trained_model(model), _names_of(images)
+    z = encode_images(model.autoencoder, prepare_images(images))
+    probabilities = torch.from_numpy(predict_logits(model.classifier, z)).softmax(1)
+    return pd.DataFrame(probabilities.numpy(), names, model.classes)
 
 
 def _names_of(images):
@@ -69,24 +73,34 @@ def _names_of(images):
     return names if any(isinstance(name, str) for name in names) else None
 
 
-def load_pretrained(dataset="CIFAR10", latent_dim=100):
-    """The TrainedModel that comes with the repository, trained on "CIFAR10" or "CIFAR100", of 10, 20, 50 or 100 numbers.
+def load_pretrained(dataset="CIFAR10", latent_dim=100, autoencoder=BOTH):
+    """The TrainedModel that comes with the repository, by data set, size of the code and autoencoder; SIZES has all there are.
 
-    Raises ValueError for other data sets and sizes, and DamagedFileError where the file is not as it was written.
+    "both_50" keeps the image and the class, "conv" and "pca" the image. Raises ValueError for others, and DamagedFileError where the file is not
+    as it was written.
     """
-    if dataset not in CLASSES or latent_dim not in LATENT_DIMS:
-        known = f"{' and '.join(CLASSES)}, of {', '.join(map(str, LATENT_DIMS))} numbers"
-        raise ValueError(f"there is no pretrained model of {dataset!r} with {latent_dim!r} numbers, but of {known}")
-    path = FOLDER / f"{dataset}.safetensors"
+    if latent_dim not in SIZES.get((dataset, autoencoder), ()):
+        known = "; ".join(
+            f"{name} of {kept} with {', '.join(map(str, d))} numbers" for (kept, name), d in SIZES.items()
+        )
+        asked = f"{autoencoder} of {dataset} with {latent_dim!r} numbers"
+        raise ValueError(f"there is no pretrained {asked}, but {known}")
+    path = file_of(dataset, autoencoder, FOLDER)
     model = _load_file(path, int(latent_dim))
-    if model.row["dataset"] != dataset:
-        raise DamagedFileError(f"{path} holds models of {model.row['dataset']}; get it anew with the repository")
+    if (model.row["dataset"], model.row["autoencoder"]) != (dataset, autoencoder):
+        raise DamagedFileError(f"{path} holds other models; get it anew with the repository")
     return model
 
 
-def checksum(tensors):
-    """A checksum of tensors, a dict, by the order of their names: 16 hexadecimal digits."""
-    return fingerprint(*(tensors[key].numpy() for key in sorted(tensors)))
+def file_of(dataset, autoencoder, folder):
+    """Where the pretrained models of an autoencoder are kept in a folder."""
+    return folder / f"{dataset}_{autoencoder}.safetensors"
+
+
+def checksum(made_by, tensors):
+    """A checksum of what a file says of itself, a dict, but for its own checksum, and of its tensors by name: 16 hexadecimal digits."""
+    text = json.dumps({key: value for key, value in made_by.items() if key != "checksum"}, sort_keys=True)
+    return fingerprint(np.frombuffer(text.encode(), np.uint8), *(tensors[key].numpy() for key in sorted(tensors)))
 
 
 def _as_trained_model(model):
@@ -95,20 +109,18 @@ def _as_trained_model(model):
         return load_pretrained()
     if isinstance(model, TrainedModel):
         return model
-    is_path = isinstance(model, (str, Path))
-    if is_path and Path(model).suffix == ".safetensors":
-        return _load_file(Path(model).expanduser(), max(LATENT_DIMS))
-    is_of_a_study = type(model).__module__.startswith("src.study.") or (is_path and Path(model).suffix == ".pt")
-    if is_of_a_study:
-        raise ValueError(f"{model} is of a study; give classify what load_trained of src.study.checkpoints makes of it")
-    what = repr(str(model)) if is_path else type(model).__name__
+    if isinstance(model, (str, Path)) and Path(model).suffix == ".safetensors":
+        return _load_file(Path(model).expanduser())
+    what = repr(str(model)) if isinstance(model, (str, Path)) else type(model).__name__
     takes = "a TrainedModel, the path of a pretrained .safetensors file, or None for the default"
-    raise ValueError(f"model must be {takes}, not {what}; load_pretrained and load_trained give a TrainedModel")
+    how = "load_pretrained gives one, and load_trained of src.study.checkpoints that of an experiment"
+    raise ValueError(f"model must be {takes}, not {what}; {how}")
 
 
-def _load_file(path, latent_dim):
-    """The TrainedModel of a pretrained file with codes of `latent_dim` numbers, ready for use."""
+def _load_file(path, latent_dim=None):
+    """The TrainedModel of a pretrained file with codes of `latent_dim` numbers, or of as many as there are, ready for use."""
     made_by, tensors = _read(path)
+    latent_dim = latent_dim or max(map(int, made_by["rows"]))
     row = made_by["rows"][str(latent_dim)]
     classes = CLASSES[row["dataset"]]
     autoencoder = build_autoencoder(row["autoencoder"], latent_dim, **made_by["network"])
@@ -126,7 +138,7 @@ def _read(path):
         with safe_open(path, "pt") as file:
             made_by = json.loads(file.metadata()["made_by"])
             tensors = {key: file.get_tensor(key) for key in file.keys()}
-            is_whole = checksum(tensors) == made_by["checksum"]
+            is_whole = checksum(made_by, tensors) == made_by["checksum"]
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise DamagedFileError(f"{path} cannot be read ({error}); get it anew with the repository") from error
     if not is_whole:

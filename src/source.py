@@ -34,8 +34,8 @@ def code_of_class(model_class):
     """A checksum of a class: of the modules of this repository that define it, and of what is defined elsewhere.
 
     Of an own class, of a notebook or a module, it is its own text and that of the classes, functions and plain values that it uses
-    by name from own modules. A worker, which has no text of a notebook, uses the checksum that
-    the class brought along; elsewhere, where a text cannot be had, a warning says so, and the checksum is another one each time.
+    by name from own modules. Where that cannot be had, a warning says so, and the checksum is another one each time;
+    but in a worker, to which a class takes its checksum along.
     """
     modules = {part.__module__ for part in model_class.__mro__ if part.__module__.startswith("src.")}
     texts = {}

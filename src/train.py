@@ -16,7 +16,7 @@ from torch import nn
 from tqdm import tqdm
 
 from src.data_loader import ImageDataset
-from src.encode import image_batches, random_view, to_batch
+from src.encode import encode_images, image_batches, random_view, to_batch
 from src.source import code_of_class
 from src.utils import (
     check_images,
@@ -67,9 +67,10 @@ def fit(
     """Train `model` for `config.epochs` epochs; the loop that autoencoders and classifiers share.
 
     `batches()` yields the batches of one epoch, `steps` of them, each a tuple of tensors; `loss(*batch)` gives the terms of the
-    loss by name, of which `total` is minimised. Returns the history, one dict per epoch: `epoch`, `seconds` of
-    this thread's CPU time, every term as `train_TERM`, and what `after_epoch(record)` returns; `on_epoch(record)` is called with
-    each when it is whole. `progress` is the label of a progress bar, None for none.
+    loss by name, of which `total` is minimised. Returns the history, one dict per epoch: `epoch`, `seconds` of this thread's
+    CPU time, every term as `train_TERM`, and what `after_epoch(record)` returns; `on_epoch(record)` is called with each when
+    it is whole. `progress`
+    is the label of a progress bar, None for none.
     With `checkpoint`, a path, the state is kept there after every epoch, and training that finds one goes on from it, to the
     same weights bit for bit (on CUDA not for codes of features); a state that was not made by the same `made_by` is a ValueError.
     Raises FloatingPointError, naming the epoch, where the loss stops being finite.
@@ -134,12 +135,9 @@ class Muon(torch.optim.Muon):
     def __init__(self, kernels, **settings):
         matrices = [kernel.detach().permute(0, 2, 3, 1).flatten(1) for kernel in kernels]
         pairs = zip(kernels, matrices, strict=True)
-        if any(
-            kernel.data_ptr() != matrix.data_ptr() for kernel, matrix in pairs
-        ):  # a copy, whose changes would be lost
-            raise ValueError(
-                "Muon takes kernels that are channels-last; call model.to(memory_format=torch.channels_last)"
-            )
+        if any(kernel.data_ptr() != matrix.data_ptr() for kernel, matrix in pairs):  # changes of a copy would be lost
+            layout = "call model.to(memory_format=torch.channels_last)"
+            raise ValueError(f"Muon takes kernels that are channels-last; {layout}")
         self.kernels = kernels
         super().__init__(matrices, **settings)
 
@@ -192,7 +190,7 @@ def train_autoencoder(model, images, config=TrainConfig(), seed=0, progress=True
     """Train a new `model` on images, on the GPU where there is one, through the stages that its class names.
 
     `images` are uint8 (N, 32, 32, 3), of which the last tenth are for validation, or an ImageDataset, of which the training split is
-    taken. Returns the history, a dict an epoch: `epoch`, `seconds`, and each term of the loss as `train_TERM` and `val_TERM`, means
+    taken. Returns the history, one dict per epoch: `epoch`, `seconds`, and each term of the loss as `train_TERM` and `val_TERM`, means
     over the images of the split; empty where the code is in closed form. `on_epoch`, a function, is called with each. Labels are
     looked at in a stage "labels" only, whose epochs have no `val_TERM`.
     The same seed gives the same weights on one thread, for models of `build_autoencoder` with the same seed; the caller's
@@ -200,8 +198,8 @@ def train_autoencoder(model, images, config=TrainConfig(), seed=0, progress=True
     Raises FloatingPointError where the loss stops being finite, ValueError where `checkpoint` is of another training.
     """
     dataset = images if isinstance(images, ImageDataset) else _unlabelled(images, model)
-    made_by, checkpoint = _what_makes(model, dataset, config, seed), checkpoint and Path(checkpoint).expanduser()
-    history = []
+    checkpoint = checkpoint and Path(checkpoint).expanduser()
+    made_by, history = checkpoint and _what_makes(model, dataset, config, seed), []
     with seeded(seed):
         model.initialise(dataset.split("train")[0])
         model.to(get_device()).eval()
@@ -209,8 +207,7 @@ def train_autoencoder(model, images, config=TrainConfig(), seed=0, progress=True
         arguments = {"made_by": made_by, "progress": label if progress else None, "on_epoch": on_epoch}
         for stage in model.stages:
             arguments["checkpoint"] = checkpoint if stage == model.stages[0] else checkpoint and f"{checkpoint}.{stage}"
-            fit_stage = _fit_to_labels if stage == "labels" else _fit_to_images
-            history += fit_stage(model, dataset, config, arguments)
+            history += STAGES[stage](model, dataset, config, arguments)
     return history
 
 
@@ -250,12 +247,38 @@ def _count_batches(count, batch_size):
 
 def _fit_to_images(model, dataset, config, arguments):
     """Train a model by its own loss, without labels, on images of which half are mirrored."""
-    (images, _), (validation, _) = dataset.split("train"), dataset.split("validation")
+    images = dataset.split("train")[0]
 
     def batches():
         for indices in _shuffled(len(images), config.batch_size):
             x = to_batch(images[indices], get_device())
             yield (torch.where(torch.rand(len(x), 1, 1, 1, device=x.device) < 0.5, x.flip(3), x),)
+
+    return _fit_without_labels(model, dataset, batches, model.loss, config, arguments)
+
+
+def _fit_decoder(model, dataset, config, arguments):
+    """Train the decoder of a frozen encoder; images and their mirror images are encoded once."""
+    images, device = dataset.split("train")[0], get_device()
+    codes = torch.from_numpy(encode_images(model, images))
+    mirrored_codes = torch.from_numpy(encode_images(model, images[:, :, ::-1]))
+
+    def batches():
+        for indices in _shuffled(len(images), config.batch_size):
+            x, is_mirrored = to_batch(images[indices], device), torch.rand(len(indices), 1) < 0.5
+            z = torch.where(is_mirrored, mirrored_codes[indices], codes[indices]).to(device)
+            yield z, torch.where(is_mirrored[:, :, None, None].to(device), x.flip(3), x)
+
+    def loss(z, x):
+        error = F.mse_loss(model.decode(z), x)
+        return {"total": error, "reconstruction": error}
+
+    return _fit_without_labels(model, dataset, batches, loss, config, arguments)
+
+
+def _fit_without_labels(model, dataset, batches, loss, config, arguments):
+    """Train on batches of the training images, at the autoencoders' rates, and measure the model's loss on validation images."""
+    images, validation = dataset.split("train")[0], dataset.split("validation")[0]
 
     def after_epoch(record):
         return {f"val_{term}": value for term, value in mean_loss(model, validation).items()}
@@ -265,8 +288,8 @@ def _fit_to_images(model, dataset, config, arguments):
     steps = _count_batches(len(images), config.batch_size)
     if config.epochs * steps < FEW_STEPS:
         few = f"{config.epochs * steps} steps train little: {len(images)} images in batches of {config.batch_size}"
-        warnings.warn(f"{few}; more epochs or a smaller batch_size in TrainConfig take more", stacklevel=3)
-    return fit(model, batches, model.loss, config, steps=steps, after_epoch=after_epoch, **arguments)
+        warnings.warn(f"{few}; more epochs or a smaller batch_size in TrainConfig take more", stacklevel=4)
+    return fit(model, batches, loss, config, steps=steps, after_epoch=after_epoch, **arguments)
 
 
 def _fit_to_labels(model, dataset, config, arguments):
@@ -285,6 +308,9 @@ def _fit_to_labels(model, dataset, config, arguments):
 
     steps = _count_batches(len(images), config.batch_size)
     return fit(nn.ModuleList([model, classifier]), batches, loss, config, steps=steps, **arguments)
+
+
+STAGES = {"reconstruction": _fit_to_images, "decoding": _fit_decoder, "labels": _fit_to_labels}
 
 
 @torch.no_grad()

@@ -44,18 +44,13 @@ class AutoencoderTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         images = as_images(X)
         seed = check_random_state(self.random_state).randint(2**31 - 1)
         with ONE_FIT_AT_A_TIME, one_thread():  # the weights would depend on the number of threads
-            self.model_, self.history_ = self._train(images, seed)
-        self._n_features_out = self.model_.latent_dim
+            model = build_autoencoder(self.autoencoder, self.latent_dim, seed)
+            if "labels" in model.stages:
+                raise ValueError(f"{self.autoencoder} is trained with labels; a transformer has none")
+            config = TrainConfig(epochs=self.epochs)
+            self.history_ = train_autoencoder(model, images, config, seed, progress=False)
+        self.model_, self._n_features_out = model, model.latent_dim
         return self
-
-    def _train(self, images, seed):
-        """A new autoencoder, trained on uint8 images (N, 32, 32, 3), and the history of its training."""
-        model = build_autoencoder(self.autoencoder, self.latent_dim, seed)
-        if "labels" in model.stages:
-            raise ValueError(f"{self.autoencoder} is trained with labels; a transformer has none")
-        config = TrainConfig(epochs=self.epochs)
-        history = train_autoencoder(model, images, config, seed, progress=False)
-        return model, history
 
     def transform(self, X):
         """The latent codes of images X, float32 (N, latent_dim)."""

@@ -18,7 +18,7 @@ from src.data_loader import CLASSES, SUPERCLASS_OF, SUPERCLASSES, ImageDataset, 
 from src.download import ARRAYS
 from src.study import checkpoints, sweep
 from src.study.checkpoints import COLUMNS
-from src.study.experiment import Experiment, Settings
+from src.study.experiment import Settings
 from src.train import TrainConfig
 from src.utils import DATA_DIR, ROOT
 
@@ -127,11 +127,11 @@ def answers(results):
     """Of a thousand test images, those that each probe has right: the first, as many as the accuracy says."""
     found = {}
     for row in results.itertuples():
-        experiment = Experiment(row.dataset, row.autoencoder, row.latent_dim, row.seed, ())
         for probe in ("linear", "knn", "mlp", "cnn"):
             accuracy = getattr(row, f"accuracy_{probe}")
             if not pd.isna(accuracy):
-                found[experiment, probe] = np.arange(1000) < round(1000 * accuracy)
+                key = row.dataset, row.autoencoder, row.latent_dim, row.seed, probe
+                found[key] = np.arange(1000) < round(1000 * accuracy)
     return found
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from conftest import QUICK
 
-from src.study.answers import collect_answers, paired_difference, read_answers, save_answers
-from src.study.experiment import Experiment, grid
+from src.study.answers import collect_answers, paired_difference, paired_differences, read_answers, save_answers
+from src.study.experiment import grid
 from src.study.sweep import run_sweep
 
 
@@ -15,8 +15,8 @@ def answers():
     rng, found = np.random.default_rng(0), {}
     base = rng.random(400)
     for name, seed, rate in (("conv", 0, 0.6), ("conv", 1, 0.62), ("pca", 0, 0.5)):
-        found[Experiment("CIFAR10", name, 10, seed, ()), "mlp"] = base < rate
-    found[Experiment("CIFAR10", "conv", 10, 0, ()), "linear"] = base < 0.3
+        found["CIFAR10", name, 10, seed, "mlp"] = base < rate
+    found["CIFAR10", "conv", 10, 0, "linear"] = base < 0.3
     return found
 
 
@@ -26,16 +26,15 @@ def test_the_answers_are_those_of_the_table(study, tiny):
     save_answers(collect_answers(experiments, {"CIFAR10": tiny}))
     found = read_answers()
     assert len(found) == 4 * 3
-    for (e, probe), is_right in found.items():
-        assert is_right.shape == (100,) and is_right.mean() == pytest.approx(
-            rows.loc[(e.autoencoder, e.latent_dim), f"accuracy_{probe}"]
-        )
+    for (_, name, size, _, probe), is_right in found.items():
+        assert is_right.shape == (100,)
+        assert is_right.mean() == pytest.approx(rows.loc[(name, size), f"accuracy_{probe}"])
 
 
 def test_a_difference_is_paired_and_over_seeds(answers):
     points, error = paired_difference(answers, "CIFAR10", 10, "conv", "pca")
-    first = [x for (e, probe), x in answers.items() if e.autoencoder == "conv" and probe == "mlp"]
-    second = answers[Experiment("CIFAR10", "pca", 10, 0, ()), "mlp"]
+    first = [x for (_, name, _, _, probe), x in answers.items() if (name, probe) == ("conv", "mlp")]
+    second = answers["CIFAR10", "pca", 10, 0, "mlp"]
     per_image = np.mean(first, axis=0) - second
     assert points == pytest.approx(100 * per_image.mean())
     assert error == pytest.approx(100 * per_image.std(ddof=1) / 20)
@@ -52,3 +51,4 @@ def test_two_probes_are_compared_as_two_codes_are(answers):
 def test_what_was_not_run_is_named(answers):
     with pytest.raises(ValueError, match="the knn probe was not run on CIFAR10 conv d=10"):
         paired_difference(answers, "CIFAR10", 10, "conv", "pca", "knn")
+    assert paired_differences(answers, "CIFAR10", [5, 10], "conv", "pca", "mlp").index.to_list() == [10]

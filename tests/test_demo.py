@@ -1,4 +1,4 @@
-"""The demo's page: what it shows follows the picture, the size and the data set; and in a browser, if there is one."""
+"""The demo's page: what it shows follows the picture, the size and the rounding; and in a browser, if there is one."""
 
 import os
 import re
@@ -10,7 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from src.pretrained import classify
 from src.utils import ROOT
 
 gradio = pytest.importorskip("gradio")
@@ -22,20 +24,72 @@ pytestmark = [pytest.mark.pretrained, pytest.mark.filterwarnings("ignore")]  # g
 
 
 @pytest.fixture
-def picture(sample):
-    return demo.enlarged(sample.x_test[3])
+def pictures():
+    return list(demo.examples().values())
 
 
-def test_a_smaller_code_keeps_less_of_the_picture(picture):
-    errors = []
-    for step, size in enumerate(demo.LATENT_DIMS, 1):
-        pixels, _, code, caption, pca, of_pca, probable = demo.show(picture, "CIFAR10", step)
-        assert {image.size for image in (pixels, code, pca)} == {(256, 256)}
-        assert caption.startswith(f"{size} numbers, half pixels, half features") and f"{size} numbers, PCA" in of_pca
-        assert len(probable) == 10 and np.isclose(sum(probable.values()), 1, atol=1e-5)
-        errors.append([float(text.partition("MSE ")[2]) for text in (caption, of_pca)])
-    assert (np.diff(errors, axis=0) < 0).all()
-    assert np.abs(np.asarray(pixels.resize((32, 32), 0), int) - demo.prepared(picture)[0]).max() == 0
+def shown(picture, size, rounding="as they are"):
+    """The page's pixels; of each code by name the image, the caption and the classes; neighbours and all sizes."""
+    pixels, _, *rest, near, sizes = demo.show(picture, size, rounding)
+    return pixels, {name: rest[3 * i : 3 * i + 3] for i, name in enumerate(demo.CODES)}, near, sizes
+
+
+def error_in(caption):
+    return float(re.search(r"error ([\d.]+) thousandths", caption)[1])
+
+
+def test_a_smaller_code_keeps_less_and_the_autoencoder_keeps_the_best_image(pictures):
+    mean = {}
+    for size in demo.LATENT_DIMS:
+        found = [shown(picture, size)[1] for picture in pictures]
+        mean[size] = [np.mean([error_in(codes[name][1]) for codes in found]) for name in ("conv", "pca")]
+        assert mean[size][0] < mean[size][1]
+    assert (np.diff(list(mean.values()), axis=0) < 0).all()
+
+
+def test_the_page_sees_what_classify_sees(pictures, tmp_path):
+    transparent = tmp_path / "transparent.png"
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 50, 4), np.uint8)
+    Image.fromarray(pixels).save(transparent)
+    of_16_bits = tmp_path / "16bits.png"
+    Image.fromarray(np.linspace(0, 65_535, 64 * 64).astype(np.uint16).reshape(64, 64)).save(of_16_bits)
+    for path in (pictures[0], transparent, of_16_bits):
+        for name, (_, _, classes) in shown(str(path), 20)[1].items():
+            assert np.allclose(list(classes.values()), classify(path, demo.trained(name, 20)).iloc[0], atol=1e-4)
+            assert len(classes) == 10
+
+
+def test_the_true_class_of_an_example_is_named_and_no_other(pictures, tmp_path):
+    assert demo.show(pictures[0], 10, "fine")[1] == f"a test image, class: {Path(pictures[0]).stem}"
+    own = tmp_path / "cat.png"
+    Image.new("RGB", (32, 32)).save(own)
+    assert demo.show(str(own), 10, "fine")[1] == ""
+
+
+def test_what_cannot_be_read_is_named_in_a_sentence(tmp_path):
+    path = tmp_path / "notes.png"
+    path.write_text("no picture")
+    with pytest.raises(gradio.Error, match=r"notes\.png"):
+        demo.show(str(path), 10, "fine")
+
+
+def test_an_empty_page_is_empty():
+    pixels, codes, near, _ = shown(None, 10)
+    assert pixels is near is None and all(part == [None, "", {}] for part in codes.values())
+
+
+def test_the_coarser_the_numbers_the_fewer_the_bytes(pictures):
+    captions = [shown(pictures[0], 20, rounding)[1]["conv"][1] for rounding in demo.ROUNDING]
+    counts = [int(re.search(r"(\d+) bytes", caption)[1]) for caption in captions]
+    assert counts[0] == 80 and counts == sorted(counts, reverse=True) and counts[-1] < 12
+
+
+def test_all_sizes_are_side_by_side(pictures):
+    width = 32 * demo.SCALE
+    assert demo.show(pictures[0], 10, "fine", True)[-1].constructor_args["value"].size == (
+        width * len(demo.LATENT_DIMS),
+        width * len(demo.CODES),
+    )
 
 
 def test_the_page_starts_behind_a_proxy_and_beside_another_users_files():
@@ -50,44 +104,25 @@ def test_the_page_starts_behind_a_proxy_and_beside_another_users_files():
     assert no_proxy == "intranet,localhost,127.0.0.1"
 
 
-def test_the_classes_are_those_of_the_data_set(picture):
-    assert len(demo.show(picture, "CIFAR100", 1)[-1]) == 100
-    assert demo.show(None, "CIFAR10", 1) == [None, "", None, "", None, "", {}]
-    assert demo.neighbours(None, "CIFAR10", 1) is None
-
-
-def test_the_coarser_the_numbers_the_fewer_the_bytes(picture):
-    captions = [demo.show(picture, "CIFAR10", 2, coarse)[3] for coarse in range(len(demo.STEPS))]
-    counts = [int(re.search(r"(\d+) bytes", caption)[1]) for caption in captions]
-    assert counts[0] == 80 and counts == sorted(counts, reverse=True) and counts[-1] < 12
-
-
-def test_the_nearest_images_are_there_where_the_data_are(picture, monkeypatch):
-    known = demo.training_images("CIFAR10")[:50]
-    monkeypatch.setattr(demo, "training_images", lambda dataset: known if dataset == "CIFAR10" else None)
-    demo.codes.cache_clear()
-    assert demo.neighbours(picture, "CIFAR10", 1).size == (256 * demo.SHOWN, 256)
-    assert demo.neighbours(picture, "CIFAR100", 1) is None
-    demo.codes.cache_clear()
-
-
 @pytest.mark.skipif(BROWSER is None, reason="no browser is installed")
-def test_a_browser_shows_another_picture_for_another_size():
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_browser_shows_another_picture_for_another_size(width):
     playwright = pytest.importorskip("playwright.sync_api")
     page, errors = demo.build(), []
     _, address, _ = page.launch(prevent_thread_lock=True, quiet=True, inbrowser=False)
     with closing(page), playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
-        tab = browser.new_page()
+        tab = browser.new_page(viewport={"width": width, "height": 900})
         tab.on("pageerror", lambda error: errors.append(str(error)))
         tab.goto(address)
-        tab.locator("button.gallery-item").nth(3).click()
-        tab.get_by_text("100 numbers, PCA").wait_for(timeout=60_000)
-        before, probable = tab.locator("#code img").get_attribute("src"), tab.locator("#class").inner_text()
-        tab.locator("input[type=range]").first.fill("1")
-        tab.get_by_text("10 numbers, PCA", exact=False).wait_for(timeout=60_000)
-        tab.wait_for_function("old => document.querySelector('#code img').src != old", arg=before)
-        assert tab.locator("#class").inner_text() != probable and "%" in probable
+        tab.locator("#conv img").wait_for(timeout=60_000)
+        before = tab.locator("#conv img").get_attribute("src")
+        tab.get_by_label("10", exact=True).first.check()
+        tab.wait_for_function("old => document.querySelector('#conv img').src != old", arg=before)
+        assert "%" in tab.locator("#class-conv").inner_text()
+        shown = "[...document.querySelectorAll('#pixels img, #conv img, #both_50 img, #pca img')].map(image => image.offsetWidth)"
+        assert len(widths := tab.evaluate(shown)) == 4 and min(widths) > 0
+        assert tab.evaluate("document.documentElement.scrollWidth") <= width
         assert tab.locator(".error, .toast-body.error").count() == 0
         browser.close()
     assert errors == []

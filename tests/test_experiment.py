@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from src.study.experiment import FEATURES, PRESETS, Experiment, Network, Settings, full, grid, merge, quick
+from src.study.experiment import FEATURES, Experiment, Network, Settings, full, grid, merge, quick
 
 SIZES = (10, 20, 50, 100)
 
@@ -58,31 +58,36 @@ def test_settings_out_of_range_are_refused(views):
         Settings(views=views)
 
 
-BASELINES = {"pca", "pixels", "random"}
-OF_FULL = BASELINES | {"supervised", "random_start", "spatial", "spatial_finetuned", *FEATURES}
+AT_100 = {"supervised", "random_start", "random"}  # of the full study
 
 
 def cells(experiments):
     return sorted((e.autoencoder, e.latent_dim, e.seed) for e in experiments)
 
 
-@pytest.mark.parametrize(
-    ("study", "others", "repeated"),
-    [(quick, BASELINES | {"features"}, {}), (full, OF_FULL, {"conv": (10, 100), "features": SIZES})],
-)
-def test_a_study_has_three_seeds_where_a_spread_is_reported_and_one_elsewhere(study, others, repeated):
-    names, fixed = {"conv", "vae", *others}, {"pixels": 3072, "spatial": 128, "spatial_finetuned": 128}
-    expected = {(name, size, 0) for name in names - fixed.keys() for size in SIZES}
-    expected |= {(name, fixed[name], 0) for name in names & fixed.keys()}
-    expected |= {(name, size, seed) for name in repeated for size in repeated[name] for seed in (1, 2)}
-    expected -= {(name, size, 0) for name in ("supervised", "random_start") for size in (20, 50)}  # the slowest
-    assert cells(study(["CIFAR10"], ["conv", "vae", "pca"], SIZES)) == sorted(expected)
+def test_the_quick_study_has_few_baselines_at_every_size():
+    expected = [(name, size, 0) for name in ("conv", "vae", "pca", "random", "features") for size in SIZES]
+    assert cells(quick(["CIFAR10"], ["conv", "vae", "pca"], SIZES)) == sorted([*expected, ("pixels", 3072, 0)])
 
 
-def test_the_slowest_probe_is_run_on_five_codes_of_the_full_study():
-    slow = {(e.autoencoder, e.seed) for e in full(["CIFAR10"], ["conv", "vae"], SIZES) if "cnn" in e.probes}
-    assert slow == {(name, 0) for name in ("conv", "vae", "pca", "pixels", "features")}
+def test_the_full_study_has_codes_of_features_and_what_gives_a_scale():
+    expected = [(name, size, 0) for name in ("conv", "vae", "pca", *FEATURES) for size in SIZES]
+    expected += [("pixels", 3072, 0), ("spatial", 128, 0), *((name, 100, 0) for name in AT_100)]
+    assert cells(full(["CIFAR10"], ["conv", "vae", "pca"], SIZES)) == sorted(expected)
+
+
+def test_the_slowest_probe_is_run_on_the_codes_that_are_compared():
+    with_cnn = {(e.autoencoder, e.latent_dim) for e in full(["CIFAR10"], ["conv", "vae"], SIZES) if "cnn" in e.probes}
+    rivals = {(name, size) for name in ("conv", "pca") for size in SIZES}  # whose best probe it is
+    assert with_cnn == rivals | {("pixels", 3072), *((name, 100) for name in FEATURES)}
     assert not [e for e in quick(["CIFAR10"], ["conv", "vae"], SIZES) if "cnn" in e.probes]
+
+
+def test_of_the_second_data_set_the_full_study_has_less():
+    of_100 = [e for e in full(["CIFAR10", "CIFAR100"], ["conv", "vae"], SIZES) if e.dataset == "CIFAR100"]
+    expected = [(name, size, 0) for name in ("conv", "vae", "pca") for size in SIZES]
+    assert cells(of_100) == sorted([*expected, *((name, 100, 0) for name in FEATURES)])
+    assert {e.autoencoder for e in of_100 if "cnn" in e.probes} == {"conv", "pca"}
 
 
 def test_experiments_that_differ_in_their_probes_alone_are_one():
@@ -118,16 +123,9 @@ def test_the_seeds_of_a_study_can_be_chosen():
         with pytest.raises(ValueError, match="seeds is empty; give one at least"):
             study(["CIFAR10"], ["conv"], [10], seeds=[])
     for seeds in (np.arange(4, 6), iter([4, 5])):
-        experiments = full(["CIFAR10"], iter(["conv"]), np.array([10]), seeds=seeds)
+        experiments = full(["CIFAR10"], iter(["conv"]), np.array([100]), seeds=seeds)
         found = {n: {e.seed for e in experiments if e.autoencoder == n} for n in ("conv", "features", "random")}
         assert found == {"conv": {4, 5}, "features": {4, 5}, "random": {4}}
-
-
-def test_large_sizes_have_the_settings_that_a_study_gives_them_and_other_sizes_the_usual():
-    settings = PRESETS["full"].settings
-    assert settings.at(255) == settings and settings.at(256).network == Network(128, 2)
-    assert settings.at(384).train.epochs == 12 and settings.at(10).train.epochs == 8
-    assert PRESETS["quick"].settings.at(384) == PRESETS["quick"].settings
 
 
 def test_sizes_of_numpy_are_those_of_python():

@@ -1,13 +1,20 @@
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
 
 from src.autoencoder import build_autoencoder
 from src.study import few_labels as module
 from src.study.few_labels import choose, few_labels
+
+
+def remember(monkeypatch, cache):
+    monkeypatch.setattr(module, "Memory", lambda *_, **__: SimpleNamespace(cache=cache))
 
 
 @pytest.fixture
@@ -15,7 +22,7 @@ def measure(tiny, monkeypatch):
     """`few_labels` with a short training and without its cache, of one code on random images."""
     monkeypatch.setattr(module, "FROM_SCRATCH", replace(module.FROM_SCRATCH, epochs=3, batch_size=32))
     monkeypatch.setattr(module, "STEPS", 24)
-    monkeypatch.setattr(module, "_remembered", lambda function: function)
+    remember(monkeypatch, lambda function: function)
     pca = build_autoencoder("pca", 5)
     pca.initialise(tiny.x_train)
     return lambda dataset=tiny, draws=2: few_labels(dataset, {"pca": pca}, (2, 10, 50), draws, n_jobs=1)
@@ -33,7 +40,9 @@ def test_the_table_has_a_row_a_code_count_and_draw(measure, monkeypatch):
     before, table = (torch.get_rng_state(), np.random.get_state()[1].tolist()), measure()
     assert torch.equal(torch.get_rng_state(), before[0]) and np.random.get_state()[1].tolist() == before[1]
     assert {*table.columns} == {"dataset", "code", "per_class", "draw", "accuracy"} and {*table.dataset} == {"CIFAR10"}
-    rows = [(code, count, draw) for code in ("pca", "cnn") for count in (2, 10) for draw in (0, 1)]  # 50 there are not
+    rows = [
+        (code, count, draw) for code in ("pca", "scratch") for count in (2, 10) for draw in (0, 1)
+    ]  # 50 there are not
     assert list(table[["code", "per_class", "draw"]].itertuples(index=False, name=None)) == rows
     assert (table[table.per_class == 10].groupby("code").accuracy.mean() > 0.2).all()  # chance is 0.1
     torch.manual_seed(8)
@@ -42,19 +51,29 @@ def test_the_table_has_a_row_a_code_count_and_draw(measure, monkeypatch):
 
 def test_what_another_version_of_the_code_has_found_is_not_taken(measure, monkeypatch):
     keys = []
-    monkeypatch.setattr(module, "_remembered", lambda function: lambda made_by, *rest: keys.append(made_by) or {})
+    remember(monkeypatch, lambda function: lambda made_by, *rest: keys.append(made_by) or {})
     measure(draws=1)
     monkeypatch.setattr(module, "code_of_modules", lambda *modules: modules)
     measure(draws=1)
-    assert len({*keys}) == 2 and {"src.study.few_labels", "src.classifier", "src.train"} < {*keys[-1][-1]}
+    assert len({*keys}) == 2 and {"src.study.few_labels", "src.classifier", "src.codec", "src.features"} < {
+        *keys[-1][-1]
+    }
 
 
-def test_the_pixels_have_the_larger_penalty_that_they_need(tiny, measure, monkeypatch):
-    penalties, train = [], module.train_linear_classifier
-    monkeypatch.setattr(module, "train_linear_classifier", lambda z, y, c: penalties.append(c) or train(z, y, c))
-    measure(draws=1)
-    few_labels(tiny, {"pixels": build_autoencoder("pixels", 3072)}, (2, 10), 1, n_jobs=1)
-    assert penalties == [0.01, 0.01, 0.001, 0.001]
+def test_each_code_is_read_by_the_probe_that_does_best_on_its_labelled_images():
+    draw = np.random.default_rng(0)
+    labels = np.arange(300) % 2
+    ring = draw.standard_normal((300, 2)).astype(np.float32)
+    ring *= ((1 + 2 * labels) / np.linalg.norm(ring, axis=1))[:, None]  # which no linear probe can tell apart
+    found = module.train_best_probe(ring[:100], labels[:100])
+    assert isinstance(found.best_params_["probe"], SVC) and found.score(ring[100:], labels[100:]) > 0.95
+    line = np.stack([0.01 * (labels - 0.5), draw.standard_normal(300)], 1).astype(np.float32)
+    assert isinstance(module.train_best_probe(line[:100], labels[:100]).best_params_["scaling"], StandardScaler)
+
+
+def test_a_count_of_one_is_refused(tiny):
+    with pytest.raises(ValueError, match="a count must be a whole number of at least 2, not 1"):
+        few_labels(tiny, {}, (1,), 1)
 
 
 def test_what_is_learnt_from_is_of_the_training_split(measure, tiny):
@@ -75,12 +94,3 @@ def test_a_class_without_images_is_passed_over(tiny, measure):
 def test_where_no_class_has_enough_the_table_is_empty(tiny):
     table = few_labels(tiny, {}, (50,), 1, n_jobs=1)
     assert table.empty and {"code", "per_class", "accuracy", "dataset"} <= {*table.columns}
-
-
-def test_a_cache_that_cannot_be_kept_is_done_without(tiny, monkeypatch, tmp_path):
-    (tmp_path / "file").write_text("no folder")
-    monkeypatch.setattr(module, "models_folder", lambda name: tmp_path / "file" / name)
-    pca = build_autoencoder("pca", 5)
-    pca.initialise(tiny.x_train)
-    monkeypatch.setattr(module, "STEPS", 20)
-    assert len(few_labels(tiny, {"pca": pca}, (2,), 1, n_jobs=1)) == 2

@@ -11,7 +11,7 @@ from src import data_loader
 from src.classifier import evaluate_classifier
 from src.data_loader import ImageDataset, save_dataset
 from src.encode import encode_images
-from src.pretrained import LATENT_DIMS, classify, load_pretrained
+from src.pretrained import BOTH, SIZES, classify, load_pretrained
 from src.study import checkpoints, sweep
 from src.study.checkpoints import checkpoint_path, load_autoencoder, load_checkpoint, load_classifier, load_trained
 from src.study.experiment import Experiment
@@ -73,7 +73,7 @@ def test_a_file_of_another_kind_is_no_checkpoint(tmp_path):
 def test_what_is_of_a_study_is_to_be_loaded_first(models, tiny):
     path = checkpoint_path(models[0], "folder")
     for given in (models[0], path, str(path)):
-        with pytest.raises(ValueError, match=r"give classify what load_trained of src\.study\.checkpoints makes of it"):
+        with pytest.raises(ValueError, match=r"load_trained of src\.study\.checkpoints that of an experiment"):
             classify(tiny.x_test[:5], given)
 
 
@@ -112,11 +112,11 @@ def test_a_model_keeps_its_classes_when_its_data_set_gets_others(study, tiny, mo
 
 
 def test_what_is_packed_is_what_was_trained(study, tiny, tmp_path, monkeypatch):
-    experiments = {size: Experiment("CIFAR10", pack_pretrained.AUTOENCODER, size) for size in LATENT_DIMS}
+    experiments = {size: Experiment("CIFAR10", BOTH, size) for size in SIZES["CIFAR10", BOTH]}
     for experiment in experiments.values():
         sweep.run_experiment(experiment, "", QUICK)
     monkeypatch.setattr(pack_pretrained, "load_dataset", lambda name: tiny)
-    pack_pretrained.save_pretrained("CIFAR10", tmp_path)
+    pack_pretrained.save_pretrained("CIFAR10", BOTH, tmp_path)
     monkeypatch.setattr("src.pretrained.FOLDER", tmp_path)
     for size, experiment in experiments.items():
         packed, trained = load_pretrained("CIFAR10", size), load_trained(experiment)

@@ -161,6 +161,7 @@ def test_the_time_of_training_counts_what_was_before_an_interruption(study, monk
 def test_a_damaged_state_of_training_is_made_anew(study, monkeypatch):
     (experiment,) = grid(["CIFAR10"], ["vae"], [3])
     whole = untimed(run_experiment(experiment, settings=QUICK))
+    checkpoint_path(experiment).unlink()
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(sweep, "evaluate_probes", stop)
         run_experiment(experiment, settings=QUICK)

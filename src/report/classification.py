@@ -1,184 +1,233 @@
-"""Figures of the class that probes read from a code; each takes rows and returns a matplotlib Figure."""
+"""Figures of the class that probes read from a code; each takes rows and returns a matplotlib Figure.
+
+`title` is what the figure is to say; error bars are twice a standard error.
+"""
 
 import matplotlib.pyplot as plt
 import numpy as np
-import pandas as pd
 from matplotlib.ticker import LogLocator
 from sklearn.metrics import ConfusionMatrixDisplay, confusion_matrix
 
 from src.data_loader import class_names
 from src.report.style import (
-    LINES,
+    OF_ONE_SIZE,
     PRIOR,
     PROBE_COLOURS,
     PROBE_LABELS,
     PROBE_MARKERS,
-    against_latent_size,
+    accuracy_error,
     colour,
     label,
+    label_ends,
     latent_axis,
-    legend_of_models,
     line_style,
     summarise,
+    with_best_probe,
 )
-from src.study.answers import paired_difference
+from src.study.answers import paired_differences
+
+MSE = "test MSE (10$^{-3}$, log scale)"
 
 
-def error_against_accuracy(results, names):
-    """What probes read of the class against what is lost of the image, a point a latent size, a panel a data set."""
-    datasets = results.dataset.unique()
-    figure, axes = plt.subplots(1, len(datasets), figsize=(4.6 * len(datasets), 4.2), squeeze=False)
-    for ax, dataset in zip(axes[0], datasets, strict=True):
+def class_and_image(results, names, dataset, title="What a code of d numbers keeps"):
+    """Bits of the class by the better network, and the error of the image, against latent size: a line for each of `names`.
+
+    An encoder that was trained with labels, where there is one, is a level.
+    """
+    results = with_best_probe(results[results.dataset == dataset])
+    figure, axes = plt.subplots(1, 2, figsize=(9.2, 4.0))
+    for ax, (column, scale) in zip(axes, {"bits_best": 1, "test_mse": 1000}.items(), strict=True):
+        means, ends = summarise(results, column).set_index("autoencoder"), []
         for name in names:
-            rows = results[(results.dataset == dataset) & (results.autoencoder == name)].groupby("latent_dim")
-            mean, spread = (rows[["test_mse", "accuracy_mlp"]].agg(how).astype(float) for how in ("mean", "std"))
-            points = 1000 * mean.test_mse, 100 * mean.accuracy_mlp, 100 * spread.accuracy_mlp.fillna(0)
-            ax.errorbar(*points, **line_style(name, dataset))
-            if name == names[-1]:
-                for size, x, y in zip(mean.index, *points[:2], strict=True):
-                    white = {"fc": "white", "ec": "none", "pad": 0}
-                    place = {"textcoords": "offset points", "ha": "right", "fontsize": 8, "bbox": white}
-                    ax.annotate(f"d = {size}", (x, y), (-7, -12), **place)
-        ax.set(xscale="log", xlabel="test MSE, pixels in [0, 1] (10$^{-3}$, log scale)", title=dataset)
-        ax.margins(x=0.12, y=0.12)
-        ax.xaxis.set_major_locator(LogLocator(subs=(1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8), numticks=99))
-        ax.xaxis.set_major_formatter("{x:g}")
-        ax.minorticks_off()
-        ax.legend(fontsize=8)
-    axes[0, 0].set_ylabel("test accuracy of the MLP probe (%)")
-    figure.suptitle("Accuracy of the MLP probe\nagainst reconstruction error, by latent dimension d")
+            rows = means[means.index == name]
+            if len(rows):
+                ax.plot(rows.latent_dim, scale * rows["mean"], **line_style(name, dataset))
+                ends.append((rows.latent_dim.iloc[-1], scale * rows["mean"].iloc[-1], label(name), colour(name)))
+        latent_axis(ax, results[results.autoencoder.isin(names)].latent_dim.unique())
+        ax.margins(x=0.1)
+        if column == "bits_best":
+            with_labels = results[results.autoencoder == "supervised"].dropna(subset=["bits_best"])
+            for row in with_labels.nlargest(1, "bits_best").itertuples():
+                _draw_level(ax, row.bits_best, f"encoder trained with labels, d = {row.latent_dim}")
+            ax.set(
+                title="the class, by the better network (more is better)", ylabel="bits of the class", ylim=(0, None)
+            )
+        else:
+            ax.set(title="the image (less is better)", ylabel=MSE, yscale="log")
+            ax.yaxis.set_major_formatter("{x:g}")
+            ax.yaxis.set_minor_formatter("{x:g}")
+        label_ends(ax, ends)
+    figure.suptitle(f"{title} ({dataset})")
     return figure
 
 
-def front(results, shares, others, published):
-    """Accuracy of the MLP probe against test error, a line a latent size as more of its numbers go to features.
+def _draw_level(ax, level, text):
+    """A level that an encoder reaches which was trained with labels."""
+    look = {"color": colour("supervised")}
+    ax.axhline(level, ls=":", **look)
+    ax.text(0.02, level, text, transform=ax.get_yaxis_transform(), va="bottom", fontsize=8.5, **look)
+
+
+def _panels(datasets, height):
+    """A wide panel for the first data set, and a narrow one for each other."""
+    widths = [1.5] + [1] * (len(datasets) - 1)
+    figure, axes = plt.subplots(
+        1, len(datasets), figsize=(3.7 * sum(widths), height), width_ratios=widths, squeeze=False
+    )
+    return figure, axes[0]
+
+
+def error_against_accuracy(results, names, title="Accuracy against reconstruction error", note=""):
+    """What the MLP probe reads of the class against what is lost of the image, a point for each latent size; a panel for each data set.
+
+    `note` is written at the second last point of the last name.
+    """
+    figure, axes = _panels(results.dataset.unique(), 4.2)
+    for ax, dataset in zip(axes, results.dataset.unique(), strict=True):
+        for name in names:
+            rows = results[(results.dataset == dataset) & (results.autoencoder == name)]
+            points = (
+                rows.groupby("latent_dim")[["test_mse", "accuracy_mlp", "test_images"]].mean().astype(float).dropna()
+            )
+            if points.empty:
+                continue
+            error = 200 * accuracy_error(points.accuracy_mlp, points.test_images)
+            x, y = 1000 * points.test_mse, 100 * points.accuracy_mlp
+            ax.errorbar(x, y, error, **line_style(name, dataset))
+            if name == names[-1]:
+                for size in points.index:
+                    place = {"textcoords": "offset points", "ha": "right", "fontsize": 8}
+                    ax.annotate(f"d = {size}", (x[size], y[size]), (-6, 5), **place)
+                if note and ax is axes[0] and len(points) > 1:
+                    arrow = {"arrowstyle": "->", "color": "#555555"}
+                    place = {"textcoords": "axes fraction", "ha": "left", "arrowprops": arrow}
+                    ax.annotate(note, (x.iloc[-2], y.iloc[-2]), (0.3, 0.88), **place)
+        ax.set(xscale="log", xlabel=MSE, title=dataset)
+        ax.invert_xaxis()
+        ax.margins(x=0.2, y=0.12)
+        ax.xaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 4, 6, 8), numticks=99))
+        ax.xaxis.set_major_formatter("{x:g}")
+        ax.minorticks_off()
+    axes[0].legend(fontsize=8, loc="lower right")
+    axes[0].set_ylabel("test accuracy of the MLP probe (%)")
+    figure.suptitle(title)
+    return figure
+
+
+def front(results, shares, others, published, title="Image or class"):
+    """Accuracy of the best probe against test error, a line for each latent size as more of its numbers go to features.
 
     `shares` are the autoencoders along a line, from pixels alone to features alone; `others` are drawn as single points, or as
     a level where they have no decoder. `published` maps a name to rows with `dataset`, `test_mse` and `accuracy_mlp`.
     """
-    datasets = results.dataset.unique()
-    figure, axes = plt.subplots(1, len(datasets), figsize=(4.6 * len(datasets), 4.8), squeeze=False)
-    means = results.groupby(["dataset", "latent_dim", "autoencoder"])[["test_mse", "accuracy_mlp"]].mean() * (1000, 100)
-    for ax, dataset in zip(axes[0], datasets, strict=True):
-        sizes = results[results.autoencoder.isin(shares)].latent_dim.unique()
-        for size in sorted(sizes):
+    results = with_best_probe(results)
+    figure, axes = _panels(results.dataset.unique(), 4.6)
+    keys = ["dataset", "latent_dim", "autoencoder"]
+    means = results.groupby(keys)[["test_mse", "accuracy_best"]].mean().astype(float) * (1000, 100)
+    for ax, dataset in zip(axes, results.dataset.unique(), strict=True):
+        sizes = sorted(results[(results.dataset == dataset) & results.autoencoder.isin(shares)].latent_dim.unique())
+        for size in sizes:
             line = means.reindex([(dataset, size, name) for name in shares]).dropna()
-            ax.plot(line.test_mse, line.accuracy_mlp, color=colour(shares[-1]), lw=1.2, zorder=1)
-            for end in line.to_numpy()[-1:]:  # none where the MLP probe was not run
+            ax.plot(line.test_mse, line.accuracy_best, color=colour(shares[-1]), lw=1.2, zorder=1)
+            for end in line.to_numpy()[-1:]:  # none where no probe was run
                 ax.annotate(f"d = {size}", end, (6, 4), textcoords="offset points", fontsize=8)
         for name in [*shares, *others]:
-            points = means[means.index.isin([(dataset, size, name) for size in sizes])]
+            points = means[means.index.isin([(dataset, size, name) for size in sizes])].dropna(subset="accuracy_best")
             if points.test_mse.notna().any():
-                style = line_style(name, dataset) | {"ls": "", "ms": 6}
-                ax.errorbar(points.test_mse, points.accuracy_mlp, **style)
+                ax.plot(points.test_mse, points.accuracy_best, **line_style(name, dataset) | {"ls": "", "ms": 6})
+                if ax is axes[0]:
+                    place = {"textcoords": "offset points", "ha": "center", "fontsize": 8, "color": colour(name)}
+                    offset = (0, 14) if name in shares[1:] else (-18, -14) if name in shares else (18, -3)
+                    ax.annotate(label(name), points.to_numpy()[-1], offset, **place)
             elif len(points):
-                top = points.accuracy_mlp.max()
-                ax.axhline(top, color=colour(name), ls=":", label=f"{label(name)} ({top:.0f} %)")
+                _draw_level(ax, top := points.accuracy_best.max(), f"{label(name)} ({top:.0f} %)")
         for marker, (name, rows) in zip("x+", published.items(), strict=False):
             rows = rows[rows.dataset == dataset].dropna()
-            style = PRIOR | {"marker": marker, "ls": "", "label": name if len(rows) else None}
-            ax.plot(1000 * rows.test_mse, 100 * rows.accuracy_mlp, **style)
-        ax.set(xscale="log", xlabel="test MSE, pixels in [0, 1] (10$^{-3}$, log scale)", title=dataset)
+            ax.plot(1000 * rows.test_mse, 100 * rows.accuracy_mlp, marker, color=PRIOR["color"])
+            for end in rows[["test_mse", "accuracy_mlp"]].to_numpy()[-1:] * (1000, 100):
+                place = {"textcoords": "offset points", "ha": "center", "fontsize": 8, "color": PRIOR["color"]}
+                ax.annotate(name, end, (0, -14), **place)
+        ax.set(xscale="log", xlabel=MSE, title=dataset)
         ax.set_xticks(ticks := [1, 2, 5, 10, 20, 40], map(str, ticks))
         ax.minorticks_off()
-        ax.margins(x=0.14)
-        ax.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=2)
-    axes[0, 0].set_ylabel("test accuracy of the MLP probe (%)")
-    figure.suptitle("Image or class: codes of d numbers,\nfrom pixels alone to features alone (better: up and left)")
+        ax.margins(x=0.14, y=0.12)
+    axes[0].set_ylabel("test accuracy of the best probe (%)")
+    figure.suptitle(title)
     return figure
 
 
-def accuracy(results, prior, names):
-    """Test accuracy of the MLP probe against latent size, a panel a data set.
+def accuracy(results, prior, size, title="The best probe on every code"):
+    """Test accuracy of the best probe on every code of `size` numbers and on those of one size of their own: a bar each.
 
-    `names` are the autoencoders with a line; codes of one size are level lines. `prior` are the prior work's results.
+    `prior` are the prior work's results, with its own classifier. The probe stands in the bar.
     """
-    datasets = results.dataset.unique()
-    figure, axes = plt.subplots(1, len(datasets), figsize=(4.6 * len(datasets), 5.0), squeeze=False)
-    summary = summarise(results, "accuracy_mlp")
-    for ax, dataset in zip(axes[0], datasets, strict=True):
-        against_latent_size(ax, summary, dataset, names, scale=100)
-        for name in ("pixels", "spatial", "spatial_finetuned"):
-            rows = summary[(summary.dataset == dataset) & (summary.autoencoder == name)]
-            for level in 100 * rows["mean"]:
-                ax.axhline(level, color=colour(name), ls=":", label=f"{label(name)} ({level:.1f} %)")
-        theirs = prior[(prior.dataset == dataset) & prior.accuracy.notna()]
-        if len(theirs):
-            ax.plot(theirs.latent_dim, 100 * theirs.accuracy, ls="", **PRIOR | {"label": "prior work, own classifier"})
-        if chance := _chance(dataset):
-            ax.axhline(chance, color="#999999", ls=":", label=f"chance ({chance:.0f} %)")
-        ax.set(title=dataset, ylim=(0, None))
-        legend_of_models(ax, [dataset], loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2)
-    axes[0, 0].set_ylabel("test accuracy (%)")
-    figure.suptitle("The MLP probe on every code")
+    results = with_best_probe(results[(results.latent_dim == size) | results.autoencoder.isin(OF_ONE_SIZE)])
+    results = results.dropna(subset=["accuracy_best"])
+    figure, axes = _panels(results.dataset.unique(), 1.3 + 0.24 * results.autoencoder.nunique())
+    for ax, dataset in zip(axes, results.dataset.unique(), strict=True):
+        rows = results[results.dataset == dataset].groupby("autoencoder", sort=False)
+        means = rows[["accuracy_best", "test_images"]].mean().astype(float).sort_values("accuracy_best")
+        bars = 100 * means.accuracy_best
+        error = 200 * accuracy_error(means.accuracy_best, means.test_images)
+        ax.barh(range(len(bars)), bars, xerr=error, color=list(map(colour, bars.index)), alpha=0.75)
+        for place, (name, value) in enumerate(bars.items()):
+            ax.text(1, place, f"{PROBE_LABELS[rows.best_probe.first()[name]]} {value:.1f}", va="center", fontsize=8)
+        ax.set_yticks(range(len(bars)), map(label, bars.index), fontsize=8)
+        theirs = prior[(prior.dataset == dataset) & (prior.latent_dim == size)].accuracy.dropna()
+        for level, text in [*((100 * value, "prior work") for value in theirs), *_chance(dataset)]:
+            ax.axvline(level, color="#777777", ls=":")
+            ax.text(level, len(bars) - 0.4, text, ha="center", va="bottom", fontsize=8, color="#555555")
+        ax.set(title=f"{dataset}\n", xlabel="test accuracy (%)")
+        ax.grid(axis="y", visible=False)
+    figure.suptitle(f"{title} (d = {size})")
     return figure
 
 
 def _chance(dataset):
-    """The accuracy of guessing, in per cent; None for a data set that is not kept, whose classes are not known."""
+    """The accuracy of guessing, in per cent, with its name; nothing for a data set that is not kept, whose classes are not known."""
     try:
-        return 100 / len(class_names(dataset))
+        return [(100 / len(class_names(dataset)), "chance")]
     except ValueError:
-        return None
+        return []
 
 
-def probes(results, autoencoder, answers):
-    """Test accuracy of every probe against latent size: on an autoencoder's codes, and below less that on PCA's.
+def probes(results, names, answers, dataset, title="Every probe on every code"):
+    """Left, test accuracy of every probe on the codes of `names` at their largest common size; right, the first name's less the last's, by size.
 
-    `answers` are those of the study; error bars of the difference are twice its standard error.
+    `answers` are those of the study, of which the paired errors are.
     """
-    datasets = results.dataset.unique()
-    size = (4.4 * len(datasets) + 0.6, 5.6)
-    figure, axes = plt.subplots(2, len(datasets), figsize=size, height_ratios=(2, 1), squeeze=False, sharex="col")
-    for (top, bottom), dataset in zip(axes.T, datasets, strict=True):
-        ends = {}
-        for probe in PROBE_LABELS:
-            summary = summarise(results[results.dataset == dataset], f"accuracy_{probe}").set_index("latent_dim")
-            ours = 100 * summary[summary.autoencoder == autoencoder][["mean", "std"]]
-            if len(ours):
-                style = {"marker": PROBE_MARKERS[probe], "color": PROBE_COLOURS[probe]}
-                style.update(ls=LINES.get(dataset, ":"), lw=1.4)
-                top.errorbar(ours.index, ours["mean"], ours["std"], capsize=2, **style)
-                found = _differences(answers, dataset, ours.index, autoencoder, probe)
-                bottom.errorbar(found.index, found.points, 2 * found.error, capsize=2, **style)
-                ends[probe] = (ours.index[-1], ours["mean"].iloc[-1])
-        top.set(title=dataset, ylim=(0, None))
-        _label_ends(top, ends)
-        bottom.axhline(0, color="#999999", lw=1)
-        latent_axis(bottom, results[results.autoencoder == autoencoder].latent_dim.unique())
-        top.margins(x=0.25)
-    differences = [abs(y) for ax in axes[1] for line in ax.lines for y in line.get_ydata() if np.isfinite(y)]
-    for ax in axes[1]:
-        ax.set_ylim(-1.2 * max([1, *differences]), 1.2 * max([1, *differences]))
-    axes[0, 0].set_ylabel("test accuracy (%)")
-    axes[1, 0].set_ylabel("difference to\nPCA's code (points)")
-    title = f"Every probe on the code of the {label(autoencoder)}, and beside PCA's"
-    figure.suptitle(f"{title} (bars: two standard errors)")
+    results = results[results.dataset == dataset]
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9.2, 4.0))
+    sizes = sorted(results[results.autoencoder == names[0]].latent_dim.unique())
+    ends = []
+    for name in names:
+        rows = results[(results.autoencoder == name) & (results.latent_dim == sizes[-1])]
+        found = 100 * rows[[f"accuracy_{probe}" for probe in PROBE_LABELS]].mean().astype(float).dropna()
+        places = [list(PROBE_LABELS).index(column.removeprefix("accuracy_")) for column in found.index]
+        left.plot(places, found, **line_style(name, dataset))
+        ends += [(places[-1], found.iloc[-1], label(name), colour(name))] if places else []
+    left.set_xticks(range(len(PROBE_LABELS)), PROBE_LABELS.values())
+    left.set(title=f"d = {sizes[-1]}", ylabel="test accuracy (%)", xlabel="probe")
+    left.margins(x=0.1)
+    label_ends(left, ends)
+    ends = []
+    for probe in PROBE_LABELS:
+        found = paired_differences(answers, dataset, sizes, names[0], names[-1], probe)
+        if len(found):
+            style = {"marker": PROBE_MARKERS[probe], "color": PROBE_COLOURS[probe]}
+            right.errorbar(found.index, found.points, 2 * found.error, **style)
+            ends.append((found.index[-1], found.points.iloc[-1], PROBE_LABELS[probe], PROBE_COLOURS[probe]))
+    right.axhline(0, color="#999999", lw=1)
+    latent_axis(right, sizes)
+    right.margins(x=0.15)
+    label_ends(right, ends)
+    right.set(title=f"{label(names[0])} less {label(names[-1])}", ylabel="difference (points)")
+    figure.suptitle(f"{title} ({dataset})")
     return figure
 
 
-def _differences(answers, dataset, sizes, autoencoder, probe):
-    """The difference to PCA's code in `points` and its standard `error`, by latent size, where both were run."""
-    found = {}
-    for size in sizes:
-        try:
-            found[size] = paired_difference(answers, dataset, size, autoencoder, "pca", probe)
-        except ValueError:
-            continue
-    return pd.DataFrame.from_dict(found, orient="index", columns=["points", "error"])
-
-
-def _label_ends(ax, ends):
-    """Name each line at its end; `ends` maps a probe to x and y. Names keep a distance from each other."""
-    gap, last = 0.055 * ax.get_ylim()[1], -np.inf
-    for probe, (x, y) in sorted(ends.items(), key=lambda item: item[1][1]):
-        last = max(y, last + gap)
-        text = {"xytext": (8, 0), "textcoords": "offset points", "va": "center", "fontsize": 8.5}
-        ax.annotate(PROBE_LABELS[probe], (x, last), color=PROBE_COLOURS[probe], **text)
-
-
 def confusion_matrices(confusions, title):
-    """Confusion matrices in per cent of each true class, a panel a data set.
+    """Confusion matrices in per cent of each true class, one panel per data set.
 
     `confusions` maps a data set to true labels, predicted labels and the names of the classes.
     """
@@ -189,9 +238,9 @@ def confusion_matrices(confusions, title):
         axes[0, 0].set_title("nothing to show: the MLP probe was not run")
     for ax, (dataset, (truth, predicted, names)) in zip(axes[0], confusions.items(), strict=False):
         matrix = confusion_matrix(truth, predicted, labels=np.arange(len(names)), normalize="true")
-        numbers = {"include_values": len(names) <= 10, "values_format": ".0%", "text_kw": {"fontsize": 7}}
         look = {"cmap": "Blues", "colorbar": False, "im_kw": {"vmin": 0, "vmax": 1}, "xticks_rotation": "vertical"}
-        ConfusionMatrixDisplay(matrix, display_labels=names).plot(ax=ax, **look, **numbers)
+        look |= {"include_values": len(names) <= 10, "values_format": ".0%", "text_kw": {"fontsize": 7}}
+        ConfusionMatrixDisplay(matrix, display_labels=names).plot(ax=ax, **look)
         ax.tick_params(labelsize=8 if len(names) <= 10 else 6)
         ax.grid(False)
         ax.set(title=dataset, xlabel="predicted class", ylabel="true class")
@@ -199,20 +248,21 @@ def confusion_matrices(confusions, title):
     return figure
 
 
-def few_labels(rows):
-    """Accuracy against labelled images a class, over draws, of rows of `src.study.few_labels`; "cnn" is from scratch."""
-    datasets = rows.dataset.unique()
-    figure, axes = plt.subplots(1, len(datasets), figsize=(4.6 * len(datasets), 4.0), squeeze=False)
-    for ax, dataset in zip(axes[0], datasets, strict=True):
+def few_labels(rows, title="Few labelled images"):
+    """Accuracy against labelled images of each class, over draws, of rows of `src.study.few_labels`."""
+    figure, axes = _panels(rows.dataset.unique(), 4.0)
+    for ax, dataset in zip(axes, rows.dataset.unique(), strict=True):
+        ends = []
         for code, part in rows[rows.dataset == dataset].groupby("code", sort=False):
-            chosen = 100 * part.groupby("per_class").accuracy.agg(["mean", "std"])
-            scratch = {"color": "black", "marker": "x", "label": "CNN from scratch"} if code == "cnn" else {}
-            ax.errorbar(chosen.index, chosen["mean"], chosen["std"], **line_style(code, dataset) | scratch)
+            groups = 100 * part.groupby("per_class").accuracy.agg(["mean", "sem"])
+            ax.errorbar(groups.index, groups["mean"], 2 * groups["sem"], **line_style(code, dataset))
+            ends.append((groups.index[-1], groups["mean"].iloc[-1], label(code), colour(code)))
         counts = sorted(rows[rows.dataset == dataset].per_class.unique())
         ax.set(xscale="log", xlabel="labelled images of each class", title=dataset)
         ax.set_xticks(counts, map(str, counts))
         ax.minorticks_off()
-    axes[0, 0].set_ylabel("test accuracy (%)")
-    axes[0, 0].legend(fontsize=8)
-    figure.suptitle("A linear probe on codes, and a network\nfrom scratch, on few labelled images")
+        ax.margins(x=0.12)
+        label_ends(ax, ends)
+    axes[0].set_ylabel("test accuracy (%)")
+    figure.suptitle(title)
     return figure

@@ -4,6 +4,8 @@
 mean and, as error bars, the standard deviation over them.
 """
 
+from itertools import product
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -12,46 +14,55 @@ from matplotlib.ticker import MaxNLocator
 from src.report.style import (
     LINES,
     PRIOR,
-    against_latent_size,
     colour,
     image_grid,
     label,
+    label_ends,
+    latent_axis,
     legend_of_models,
+    line_style,
     share_of_pca,
     show_image,
     summarise,
 )
 
 
-def training_curves(histories, dataset, pca):
-    """Squared error against epoch, a panel a latent size.
+def training_curves(histories, pca, title="Validation error in training"):
+    """Squared error on validation images as a share of PCA's, against epoch, a panel for each data set.
 
-    `histories` maps (autoencoder, latent size) to a history, `pca` a latent size to PCA's validation error.
+    `histories` maps (data set, autoencoder, latent size) to a history, `pca` (data set, latent size) to PCA's validation error.
     """
-    sizes = sorted({size for _, size in histories})
-    figure, axes = plt.subplots(1, len(sizes), figsize=(1.2 + 2.3 * len(sizes), 3.2), squeeze=False)
-    for ax, size in zip(axes.flat, sizes, strict=True):
-        for name in [name for name, d in histories if d == size]:
-            history, style = pd.DataFrame(histories[name, size]), {"color": colour(name), "ls": LINES.get(dataset, ":")}
-            ax.plot(history.epoch, 1000 * history.train_reconstruction, lw=0.8, **style)
-            ax.plot(history.epoch, 1000 * history.val_reconstruction, marker="o", ms=3, label=label(name), **style)
-        if size in pca:
-            ax.axhline(1000 * pca[size], color=colour("pca"), ls=":", label="PCA, validation")
-        ax.set(title=f"d = {size}", xlabel="epoch")
+    datasets = list(dict.fromkeys(dataset for dataset, _, _ in histories))
+    figure, axes = plt.subplots(1, len(datasets), figsize=(4.6 * len(datasets), 3.8), squeeze=False, sharey=True)
+    for ax, name in zip(axes[0], datasets, strict=True):
+        ends = []
+        for (dataset, autoencoder, size), history in histories.items():
+            if dataset == name and (dataset, size) in pca:
+                epochs = [record["epoch"] for record in history]
+                shares = [100 * record["val_reconstruction"] / pca[dataset, size] for record in history]
+                ax.plot(epochs, shares, **line_style(autoencoder, dataset) | {"ms": 3})
+                ends.append((epochs[-1], shares[-1], f"d = {size}", colour(autoencoder)))
+        ax.axhline(100, color=colour("pca"), ls=":", label="PCA")
+        ax.set(title=name, xlabel="epoch")
+        ax.margins(x=0.12)
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes[0, 0].set_ylabel("MSE (10$^{-3}$, pixels in [0, 1])")
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8)
-    figure.suptitle(f"{dataset}: mean error during each epoch (thin) and on validation images after it (dots)")
+        label_ends(ax, ends)
+    axes[0, 0].set_ylabel("share of PCA's MSE (%)")
+    legend_of_models(axes[0, 0], [])
+    figure.suptitle(title)
     return figure
 
 
-def error_beside_pca(results, prior, names):
+def error_beside_pca(results, prior, names, title="Reconstruction error beside PCA's"):
     """Squared error on test images as a share of PCA's at the same size; `prior` is the prior work's, None to leave it out."""
     figure, ax = plt.subplots(figsize=(7, 4.2))
     summary = summarise(results, "test_mse")
     share = share_of_pca(summary)
-    for dataset in results.dataset.unique():
-        against_latent_size(ax, share, dataset, names)
+    for dataset, name in product(results.dataset.unique(), names):
+        rows = share[(share.dataset == dataset) & (share.autoencoder == name)]
+        if len(rows):
+            ax.errorbar(rows.latent_dim, rows["mean"], rows["std"], **line_style(name, dataset))
+    latent_axis(ax, share[share.autoencoder.isin(names)].latent_dim.unique())
     if prior is not None:
         pca = summary[summary.autoencoder == "pca"]
         theirs = prior.rename(columns={"test_mse": "mean"}).assign(autoencoder="prior", std=0.0)
@@ -59,18 +70,18 @@ def error_beside_pca(results, prior, names):
         for dataset, rows in theirs[theirs.autoencoder == "prior"].groupby("dataset"):
             ax.plot(rows.latent_dim, rows["mean"], ls=LINES.get(dataset, ":"), **PRIOR)
     ax.axhline(100, color=colour("pca"), lw=1, ls=":", label="PCA")
-    ax.set(title="Reconstruction error beside PCA's, test images", ylabel="share of PCA's MSE (%)")
+    ax.set(title=title, ylabel="share of PCA's test MSE (%)")
     legend_of_models(ax, results.dataset.unique())
     return figure
 
 
 def reconstructions(originals, reconstructed, dataset):
-    """The same images at every latent size: originals on top, then a row for each (autoencoder, latent size)."""
+    """The same images as every code keeps them: originals on top, then a row for each (autoencoder, latent size)."""
     rows = {"original": originals / 255}
     for (name, size), images in reconstructed.items():
-        error = np.square(images - originals / 255).mean()
-        rows[f"{label(name)}, d = {size}\nMSE {error:.4f}"] = images
-    return image_grid(rows, f"{dataset}: test images and their reconstructions (MSE of these {len(originals)} images)")
+        error = 1000 * np.square(images - originals / 255).mean()
+        rows[f"{label(name)}, d = {size}\nMSE {error:.1f}"] = images
+    return image_grid(rows, f"{dataset}: test images and their reconstructions (MSE in thousandths)")
 
 
 def pipeline(image, code, reconstruction, model, probabilities):
@@ -78,20 +89,19 @@ def pipeline(image, code, reconstruction, model, probabilities):
 
     `image` uint8 (32, 32, 3), `code` (d,), `reconstruction` in [0, 1], `probabilities` a Series by class.
     """
-    error = np.square(image / 255 - reconstruction).mean()
-    figure = plt.figure(figsize=(9, 3.4))
-    grid = figure.add_gridspec(2, 3, width_ratios=(1, 1.7, 1))
-    left, middle, top, bottom = (
-        figure.add_subplot(place) for place in (grid[:, 0], grid[:, 1], grid[0, 2], grid[1, 2])
-    )
-    show_image(left, image, "image x, 3,072 numbers", size=10)
+    error = 1000 * np.square(image / 255 - reconstruction).mean()
+    figure, (left, middle, right, last) = plt.subplots(1, 4, figsize=(10, 2.7))
+    show_image(left, image, "image, 3,072 numbers", size=10)
     middle.bar(np.arange(len(code)), code, color=colour(model.name))
-    middle.set(title=f"→  latent code z = encode(x), {len(code)} numbers", xlabel="latent unit", ylabel="value")
-    show_image(top, reconstruction, f"→  decode(z), MSE {error:.4f}", size=10)
-    _probable_classes(bottom, probabilities.nlargest(3))
-    bottom.set(title="→  MLP probe on z", xlabel="probability (%)")
-    bottom.title.set_fontsize(10)
-    figure.suptitle(f"One image through the {label(model.name)}")
+    middle.set(xlabel="latent unit", ylabel="value")
+    middle.set_title(f"→  code, {len(code)} numbers", fontsize=10)
+    show_image(right, reconstruction, f"→  image, MSE {error:.1f} thousandths", size=10)
+    _probable_classes(last, probabilities.nlargest(3))
+    last.set(xlabel="probability (%)")
+    last.set_title("→  class, by the MLP probe", fontsize=10)
+    for ax in (middle, last):
+        ax.set_box_aspect(1)  # as large as the images
+    figure.suptitle(f"One image and its code: {label(model.name)}")
     return figure
 
 

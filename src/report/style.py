@@ -1,4 +1,4 @@
-"""The one visual language of all figures: a colour and a marker an autoencoder, a line style a data set."""
+"""The one visual language of all figures: one colour and marker per autoencoder, one line style per data set."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -7,6 +7,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.lines import Line2D
 from matplotlib.ticker import NullFormatter
+from matplotlib.transforms import blended_transform_factory
 
 from src.utils import REPORTS_DIR, atomic_path
 
@@ -30,18 +31,17 @@ LOOKS = {  # in the order of tables; a model of one's own is entered here, too, 
     "supervised": Look("supervised encoder", "#c0392b", "*"),
     "spatial": Look("8x4x4 code, frozen", "#8e5bb5", "P"),
     "spatial_finetuned": Look("8x4x4 code, fine-tuned", "#c08fd8", "P"),
-    "features": Look("features", "#4a1486", "h"),
-    "features_90": Look("90 % features", "#7a55b5", "h"),
-    "features_70": Look("70 % features", "#a991d4", "h"),
-    "features_50": Look("50 % features", "#d0c4e8", "h"),
-    "network": Look("self-supervised", "#e6550d", "p"),
-    "both": Look("both features", "#a50f15", "H"),
-    "both_50": Look("50 % both features", "#de6d72", "H"),
+    "features": Look("patch features", "#4a1486", "h"),
+    "self_supervised": Look("self-supervised features", "#e6550d", "p"),
+    "both": Look("combined features", "#a50f15", "H"),
+    "both_50": Look("half AE, half features", "#de6d72", "H"),
+    "features_50": Look("half patch features", "#9e8bc9", "h"),
+    "scratch": Look("network from scratch", "#000000", "x"),
     "masked": Look("masked AE", "#17a2b8"),
     "nested": Look("nested AE", "#00857c", "P"),
 }
 OF_ONE_SIZE = ("pixels", "spatial", "spatial_finetuned")
-WITH_LABELS = ("supervised", "spatial_finetuned")  # whose encoder was trained with labels
+
 
 PRIOR = {"color": "#b8860b", "label": "prior work, conv", "marker": "x", "lw": 0.9}
 PROBE_LABELS = {"linear": "linear", "knn": "kNN", "mlp": "MLP", "cnn": "CNN"}
@@ -50,6 +50,7 @@ PROBE_MARKERS = {"linear": "^", "knn": "v", "mlp": "o", "cnn": "s"}
 LINES = {"CIFAR10": "-", "CIFAR100": "--"}
 MSE_LABEL = "MSE, pixels in [0, 1]"
 WRONG = "#c0392b"
+LINE = 0.06  # of the height of axes, from one name at the end of a line to the next
 
 RC = {
     "figure.constrained_layout.use": True,
@@ -62,6 +63,7 @@ RC = {
     "axes.grid": True,
     "grid.alpha": 0.25,
     "legend.frameon": False,
+    "errorbar.capsize": 2,
 }
 
 
@@ -111,8 +113,7 @@ def line_style(name, dataset):
         "color": look.colour,
         "marker": look.marker,
         "ls": LINES.get(dataset, ":"),
-        "label": look.label,
-        "capsize": 2,
+        "label": label(name),
     }
     style["ms"], style["lw"] = {"conv": (7, 2.2), "vae": (4, 1.2), "supervised": (8, 1.2)}.get(name, (5.5, 1.2))
     return style | ({"mfc": "white", "zorder": 5, "ms": 8} if name == "pca" else {})
@@ -124,6 +125,26 @@ def summarise(results, column):
     return groups.agg(["mean", "std"]).astype(float).fillna({"std": 0}).reset_index()
 
 
+def with_best_probe(results):
+    """The rows with `best_probe`, the one with the highest accuracy, mean over seeds, and its `accuracy_best`; and `bits_best`.
+
+    `accuracy_best` is NaN in a row that does not have that probe. `bits_best` are the most that a network among the probes finds: each is a lower
+    bound of what the code has.
+    """
+    results = results.reset_index(drop=True)
+    best = _best_probe(results)
+    of_best = [row.get(f"accuracy_{best[i]}", np.nan) for i, row in results.iterrows()]
+    bits = results.reindex(columns=["bits_mlp", "bits_cnn"]).astype(float).max(axis=1)
+    return results.assign(best_probe=best, accuracy_best=np.array(of_best, float), bits_best=bits)
+
+
+def _best_probe(results):
+    """Of each row, which probe has the highest accuracy, mean over seeds."""
+    keys = [results[key] for key in ("dataset", "autoencoder", "latent_dim")]
+    means = results[[f"accuracy_{probe}" for probe in PROBE_LABELS]].astype(float).groupby(keys).transform("mean")
+    return means.dropna(how="all").idxmax(axis=1).str.removeprefix("accuracy_").reindex(results.index)
+
+
 def share_of_pca(summary):
     """The means and deviations of `summary` in per cent of PCA's mean at the same size."""
     keys = ["dataset", "latent_dim"]
@@ -133,15 +154,6 @@ def share_of_pca(summary):
     return share.drop(columns="pca")
 
 
-def against_latent_size(ax, summary, dataset, names, scale=1.0):
-    """A line an autoencoder, with the standard deviation over seeds as error bars."""
-    for name in names:
-        rows = summary[(summary.dataset == dataset) & (summary.autoencoder == name)]
-        if len(rows):
-            ax.errorbar(rows.latent_dim, scale * rows["mean"], scale * rows["std"], **line_style(name, dataset))
-    latent_axis(ax, summary[(summary.dataset == dataset) & summary.autoencoder.isin(names)].latent_dim.unique())
-
-
 def latent_axis(ax, sizes):
     """A logarithmic axis with a tick at each of `sizes`."""
     ax.set_xscale("log")
@@ -149,6 +161,35 @@ def latent_axis(ax, sizes):
     ax.xaxis.set_minor_formatter(NullFormatter())
     ax.minorticks_off()
     ax.set_xlabel("latent dimension d")
+
+
+def label_ends(ax, ends):
+    """Name lines at their ends: `ends` are tuples of x, y, text and colour. Names at one x keep a distance from each other and stay below the top.
+
+    To be called when all else is drawn, since names are placed within the axes as they are.
+    """
+    ax.get_xlim(), ax.get_ylim()  # which settles the axes
+    to_axes = ax.transData + ax.transAxes.inverted()
+    how = {"xycoords": blended_transform_factory(ax.transData, ax.transAxes), "textcoords": "offset points"}
+    how |= {"xytext": (8, 0), "va": "center", "fontsize": 8.5, "annotation_clip": False}
+    for place in sorted({x for x, *_ in ends}):
+        names = sorted((to_axes.transform((x, y))[1], text, look) for x, y, text, look in ends if x == place)
+        heights = [height for height, _, _ in names]
+        for _ in range(100):  # names that overlap part a little, up and down, until none do
+            for i in range(1, len(heights)):
+                overlap = max(0, heights[i - 1] + LINE - heights[i])
+                heights[i - 1] -= overlap / 2
+                heights[i] += overlap / 2
+        heights[-1] = min(heights[-1], 1)
+        for i in reversed(range(len(heights) - 1)):
+            heights[i] = min(heights[i], heights[i + 1] - LINE)
+        for height, (_, text, look) in zip(heights, names, strict=True):
+            ax.annotate(text, (place, height), color=look, **how)
+
+
+def accuracy_error(accuracy, count):
+    """The standard error of an accuracy in [0, 1] on `count` images."""
+    return np.sqrt(accuracy * (1 - accuracy) / count)
 
 
 def legend_of_models(ax, datasets, **where):

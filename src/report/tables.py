@@ -1,13 +1,12 @@
 """Tables of the results: each function takes rows of `results.csv` and returns a frame of text, for `as_markdown`.
 
-Numbers are means over seeds, with the standard deviation where there are several. Bold is the best number of each data set
-and size, among those whose encoder no label was used for.
+Numbers are means over seeds, with the standard deviation where there are several.
 """
 
 import pandas as pd
 
-from src.report.style import LOOKS, OF_ONE_SIZE, PROBE_LABELS, WITH_LABELS, label
-from src.study.answers import paired_difference
+from src.report.style import LOOKS, OF_ONE_SIZE, PROBE_LABELS, label, with_best_probe
+from src.study.answers import paired_differences
 
 
 def as_markdown(frame):
@@ -19,23 +18,42 @@ def as_markdown(frame):
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
+def folded(summary, frame):
+    """A table in Markdown that is shown when its summary is clicked."""
+    return f"<details><summary>{summary}</summary>\n\n{as_markdown(frame)}\n\n</details>"
+
+
 def error_table(results):
     """Test MSE in thousandths by latent size."""
-    rows = results[(results.autoencoder != "pixels")]
-    return _by_size(rows.assign(value=1000 * rows.test_mse, model=rows.autoencoder.map(label)), 2, min, "model")
+    rows = results[results.autoencoder != "pixels"]
+    return _by_size(rows.assign(value=1000 * rows.test_mse), 2)
 
 
-def accuracy_table(results, probe="mlp"):
-    """Test accuracy (%) of a probe by latent size."""
-    values = {"value": 100 * results[f"accuracy_{probe}"], "model": results.autoencoder.map(label)}
-    return _by_size(results.assign(**values), 1, max, "model")
+def accuracy_table(results):
+    """Test accuracy (%) of the MLP probe by latent size."""
+    return _by_size(results.assign(value=100 * results.accuracy_mlp), 1)
 
 
-def probe_table(results, autoencoder):
-    """Test accuracy (%) of every probe on the codes of an autoencoder, by latent size."""
-    rows = results[results.autoencoder == autoencoder]
-    parts = [rows.assign(value=100 * rows[f"accuracy_{probe}"], probe=name) for probe, name in PROBE_LABELS.items()]
-    return _by_size(pd.concat(parts), 1, max, "probe")
+def overview(results, dataset, size, names):
+    """What codes of one size keep, a line for each of `names`: the image, the class by the best probe, and what the code took to train."""
+    rows = with_best_probe(results[(results.dataset == dataset) & (results.latent_dim == size)])
+    lines = {}
+    for name in names:
+        part = rows[rows.autoencoder == name]
+        if len(part):
+            means = part[["test_mse", "accuracy_best", "bits_best", "autoencoder_seconds"]].astype(float).mean()
+            lines[label(name)] = {
+                "test MSE (thousandths)": _number(1000 * means.test_mse, 1),
+                "accuracy (%)": _number(100 * means.accuracy_best, 1),
+                "best probe": PROBE_LABELS[part.best_probe.iloc[0]],
+                "class (bits)": _number(means.bits_best, 2),
+                "training (core minutes)": _number(means.autoencoder_seconds / 60, 1),
+            }
+    return pd.DataFrame.from_dict(lines, orient="index").rename_axis("code")
+
+
+def _number(value, digits):
+    return "" if pd.isna(value) else f"{value:.{digits}f}"
 
 
 def difference_to_pca(results, autoencoder, answers):
@@ -46,13 +64,12 @@ def difference_to_pca(results, autoencoder, answers):
     """
     rows = {}
     for probe, name in PROBE_LABELS.items():
-        for dataset, size in results[["dataset", "latent_dim"]].drop_duplicates().itertuples(index=False):
-            try:
-                points, error = paired_difference(answers, dataset, size, autoencoder, "pca", probe)
-            except ValueError:  # one of the two was not run
-                continue
-            text = _bold(f"{points:+.1f}", abs(points) > 2 * error)
-            rows.setdefault((dataset, name), {})[f"d = {size}"] = f"{text} ± {2 * error:.1f}"
+        for dataset, of_dataset in results.groupby("dataset", sort=False):
+            sizes = sorted(of_dataset.latent_dim.unique())
+            found = paired_differences(answers, dataset, sizes, autoencoder, "pca", probe)
+            for size, points, error in found.itertuples():
+                text = f"**{points:+.1f}**" if abs(points) > 2 * error else f"{points:+.1f}"
+                rows.setdefault((dataset, name), {})[f"d = {size}"] = f"{text} ± {2 * error:.1f}"
     frame = pd.DataFrame.from_dict(rows, orient="index").fillna("")
     return frame.rename_axis(index=["data set", "probe"]).sort_index(level=0, sort_remaining=False) if rows else frame
 
@@ -70,44 +87,35 @@ def information_table(results, png):
     return pd.DataFrame(texts).rename_axis(index=["data set", "d"])
 
 
-def _by_size(results, digits, best, row):
-    """`value` as text, a line for each data set and value of the column `row`, a column for each latent size.
+def _by_size(results, digits):
+    """`value` as text, a line for each data set and model, a column for each latent size.
 
     Codes of one size only are in the last column, with that size.
     """
-    results = results.dropna(subset=["value"])
+    results = results.assign(model=results.autoencoder.map(label)).dropna(subset=["value"])
     if results.empty:
         return pd.DataFrame()
-    table = results.groupby(["dataset", "autoencoder", row, "latent_dim"], sort=False).value
+    table = results.groupby(["dataset", "autoencoder", "model", "latent_dim"], sort=False).value
     table = table.agg(["mean", "std", "size"]).reset_index()
     table["order"] = table.autoencoder.map(lambda name: [*LOOKS, name].index(name))
     table["fixed"] = table.autoencoder.isin(OF_ONE_SIZE)
-    compared = ~table.fixed & ~table.autoencoder.isin(WITH_LABELS)
-    table["number"] = table["mean"].map(f"{{:.{digits}f}}".format)
-    key = ["dataset", "latent_dim"]
-    table["best"] = table["mean"].where(compared).groupby([table[k] for k in key]).transform(best)
-    table["best"] = compared & (table["best"].map(f"{{:.{digits}f}}".format) == table.number)
-    table["text"] = list(map(_bold, table.number, table["best"]))
+    table["text"] = table["mean"].map(f"{{:.{digits}f}}".format)
     table.loc[table["std"].notna(), "text"] += " ± " + table["std"].map(f"{{:.{digits}f}}".format)
     table.loc[table.fixed, "text"] += " (" + table.latent_dim.astype(str) + ")"
     table["column"] = ("d = " + table.latent_dim.astype(str)).where(~table.fixed, "fixed size")
     columns = [f"d = {d}" for d in sorted(table.latent_dim[~table.fixed].unique())] + ["fixed size"] * any(table.fixed)
-    lines = table.sort_values(["dataset", "order"], kind="stable")[["dataset", row]].drop_duplicates()
-    texts = table.pivot(index=["dataset", row], columns="column", values="text").fillna("")
+    lines = table.sort_values(["dataset", "order"], kind="stable")[["dataset", "model"]].drop_duplicates()
+    texts = table.pivot(index=["dataset", "model"], columns="column", values="text").fillna("")
     texts = texts[columns].loc[pd.MultiIndex.from_frame(lines)]
-    seeds = table.groupby(["dataset", row])["size"].agg(["min", "max"])
+    seeds = table.groupby(["dataset", "model"])["size"].agg(["min", "max"])
     seeds = seeds.loc[texts.index].astype(str).to_numpy()
     texts["seeds"] = [" to ".join(dict.fromkeys(ends)) for ends in seeds]
-    return texts.rename_axis(index=["data set", row], columns=None)
-
-
-def _bold(text, is_best):
-    return f"**{text}**" if is_best else text
+    return texts.rename_axis(index=["data set", "model"], columns=None)
 
 
 def few_labels_table(rows):
     """Test accuracy (%) by number of labelled images of each class, means ± standard deviation over draws."""
-    groups = rows.assign(code=rows.code.map(lambda name: "CNN from scratch" if name == "cnn" else label(name)))
+    groups = rows.assign(code=rows.code.map(label))
     groups = groups.groupby(["dataset", "code", "per_class"], sort=False).accuracy
     texts = (100 * groups.mean()).map("{:.1f}".format)
     texts += (100 * groups.std()).map(" ± {:.1f}".format).where(groups.size() > 1, "")

@@ -1,9 +1,9 @@
 """Which test images every probe has right, kept beside the table of results, so that codes are compared image by image."""
 
 import numpy as np
+import pandas as pd
 
 from src.study.checkpoints import load_checkpoint, results_path
-from src.study.experiment import Experiment
 from src.utils import atomic_path
 
 
@@ -13,24 +13,22 @@ def answers_path(folder=""):
 
 
 def collect_answers(experiments, datasets, folder=""):
-    """Of experiments that have been run, whether each probe has each test image right: bool (M,) by (experiment, probe).
+    """Of experiments that have been run, whether each probe has each test image right: bool (M,).
 
-    `datasets` are ImageDatasets by name. The experiments of the keys have no probes of their own.
+    By (data set, autoencoder, latent size, seed, probe); `datasets` are ImageDatasets by name.
     """
     answers = {}
     for e in experiments:
         predictions = load_checkpoint(e, folder)["predictions"]
         for probe, predicted in predictions.items():
-            key = Experiment(e.dataset, e.autoencoder, e.latent_dim, e.seed, ()), probe
+            key = e.dataset, e.autoencoder, e.latent_dim, e.seed, probe
             answers[key] = predicted.numpy() == datasets[e.dataset].y_test
     return answers
 
 
 def save_answers(answers, folder=""):
-    """Keep answers as `reports/FOLDER/answers.npz`, a bit an image, all or nothing."""
-    packed = {}
-    for (e, probe), is_right in answers.items():
-        packed[f"{e.dataset} {e.autoencoder} {e.latent_dim} {e.seed} {probe} {len(is_right)}"] = np.packbits(is_right)
+    """Keep answers as `reports/FOLDER/answers.npz`, one bit per image, all or nothing."""
+    packed = {" ".join(map(str, [*key, len(x)])): np.packbits(x) for key, x in answers.items()}
     with atomic_path(answers_path(folder)) as path:
         np.savez_compressed(path, **packed)
 
@@ -41,8 +39,8 @@ def read_answers(folder=""):
     with np.load(answers_path(folder), allow_pickle=False) as file:
         for name in file:
             dataset, autoencoder, size, seed, probe, count = name.split()
-            experiment = Experiment(dataset, autoencoder, int(size), int(seed), ())
-            answers[experiment, probe] = np.unpackbits(file[name], count=int(count)).astype(bool)
+            key = dataset, autoencoder, int(size), int(seed), probe
+            answers[key] = np.unpackbits(file[name], count=int(count)).astype(bool)
     return answers
 
 
@@ -58,10 +56,21 @@ def paired_difference(answers, dataset, latent_dim, first, second, probe="mlp", 
     return points.mean(), points.std(ddof=1) / np.sqrt(len(points))
 
 
+def paired_differences(answers, dataset, latent_dims, first, second, probe):
+    """A frame of `paired_difference`, its `points` and their standard `error`, by latent size, where both codes were run."""
+    found = {}
+    for size in latent_dims:
+        try:
+            found[size] = paired_difference(answers, dataset, size, first, second, probe)
+        except ValueError:
+            continue
+    return pd.DataFrame.from_dict(found, orient="index", columns=["points", "error"])
+
+
 def _share_of_seeds(answers, dataset, latent_dim, autoencoder, probe):
     """Of each test image, in what share of seeds a probe has it right, float (M,)."""
     wanted = dataset, autoencoder, latent_dim, probe
-    found = [x for (e, name), x in answers.items() if (e.dataset, e.autoencoder, e.latent_dim, name) == wanted]
+    found = [x for (*code, _, name), x in answers.items() if (*code, name) == wanted]
     if not found:
         raise ValueError(f"the {probe} probe was not run on {dataset} {autoencoder} d={latent_dim}")
     return np.mean(found, axis=0)

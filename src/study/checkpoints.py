@@ -2,6 +2,7 @@
 
 import hashlib
 import shutil
+import time
 import warnings
 from dataclasses import asdict
 from pathlib import Path
@@ -37,7 +38,6 @@ COLUMNS = [
     *(f"{column}_{name}" for name, probe in PROBES.items() for column in probe.columns if column != "accuracy"),
     "autoencoder_seconds", "classifier_seconds",
 ]  # fmt: skip
-MORE_PROBES = "more probes"
 PART_OF_ALL_RESULTS = tuple(
     f"src.{name}" for name in "autoencoder classifier data_loader encode evaluate train utils study.sweep".split()
 )
@@ -46,7 +46,7 @@ PART_OF_ALL_RESULTS = tuple(
 def checkpoint_path(experiment, folder=""):
     """Where the checkpoint of an Experiment is kept; `folder` is that of the study, "" for the full one."""
     e = experiment
-    return models_folder(folder) / f"{e.dataset}_{e.autoencoder}_d{e.latent_dim}_seed{e.seed}.pt"
+    return models_folder(folder) / f"{e.dataset}.{e.autoencoder}.d{e.latent_dim}.seed{e.seed}.pt"
 
 
 def models_folder(folder=""):
@@ -71,8 +71,7 @@ def origin(experiment, dataset, settings):
 
     Of the code, `code` is what all results of a class depend on, `model` the class itself. Comments and docstrings may change.
     """
-    name, settings = experiment.autoencoder, settings.at(experiment.latent_dim)
-    parts = asdict(settings)
+    name, parts = experiment.autoencoder, asdict(settings)
     made_with = {part: parts[part] for part in (model_class(name).trained_with, "views", "mlp", "cnn")}
     made_with["network"] = network_of(name, settings)
     return {
@@ -99,6 +98,8 @@ def network_of(name, settings):
 
 def save_checkpoint(experiment, folder, made_by, row, learnt):
     """Write the checkpoint of an experiment, all or nothing; returns its row of the table."""
+    if lost := row.keys() - set(COLUMNS):
+        raise ValueError(f"the table has no column {', '.join(sorted(lost))}; enter a probe in PROBES of src.evaluate")
     row = {column: _plain(row.get(column)) for column in COLUMNS}
     contents = {"origin": made_by, "probes": list(experiment.probes), "row": row}
     contents["classes"] = list(class_names(experiment.dataset))
@@ -107,7 +108,7 @@ def save_checkpoint(experiment, folder, made_by, row, learnt):
 
 
 def load_checkpoint(experiment, folder=""):
-    """What an experiment left: `row`, `history` (a dict an epoch), test `predictions` by probe, `origin`, `probes`, `classes`, the
+    """What an experiment left: `row`, `history` (one dict per epoch), test `predictions` by probe, `origin`, `probes`, `classes`, the
     weights of the autoencoder, `state`, and of the MLP probe, `classifier`.
 
     `experiment` is an Experiment or the path of its checkpoint. Raises ValueError where there is nothing or a file of another
@@ -171,7 +172,16 @@ def what_is_missing(experiment, folder, made_by):
         return "damaged checkpoint"
     if found["origin"] != made_by:
         return " and ".join(f"other {part}" for part in made_by if found["origin"].get(part) != made_by[part])
-    return "" if {*experiment.probes} <= {*found["probes"]} else MORE_PROBES
+    return "" if {*experiment.probes} <= {*found["probes"]} else "more probes"
+
+
+def load_made_by(experiment, folder, made_by):
+    """The checkpoint of an experiment where it was made by the same, whatever its probes; else None."""
+    try:
+        found = load_checkpoint(experiment, folder)
+    except ValueError:
+        return None
+    return found if found["origin"] == made_by else None
 
 
 def results_path(folder=""):
@@ -185,16 +195,13 @@ def read_results(folder=""):
     if not path.exists():
         return pd.DataFrame(columns=COLUMNS)
     try:
-        # names stay text, also one such as "NA", and Python's engine reads numbers as they were written
-        text = dict.fromkeys(("dataset", "autoencoder"), str)
-        gaps = {name: [""] for name in COLUMNS}
-        table = pd.read_csv(path, dtype=text, keep_default_na=False, na_values=gaps, engine="python")
+        table = pd.read_csv(path, engine="python")  # which reads numbers as they were written
     except Exception as error:  # whatever a damaged file leads to
         raise ValueError(f"{path} cannot be read ({error}); run_sweep writes it again from the checkpoints") from error
-    is_table = set(KEY) <= set(table.columns) <= set(COLUMNS)
+    is_table = set(KEY) <= set(table.columns)
     if not is_table or (len(table) and {table.latent_dim.dtype.kind, table.seed.dtype.kind} != {"i"}):
         raise ValueError(f"{path} is no table of results; run_sweep writes it again from the checkpoints")
-    return table
+    return table.reindex(columns=COLUMNS)
 
 
 def write_rows(rows, folder=""):
@@ -206,7 +213,7 @@ def write_rows(rows, folder=""):
     try:
         before = read_results(folder)
     except ValueError as error:
-        kept = next(name for name in _names_beside(path) if not name.exists())
+        kept = path.with_name(f"results_damaged_{time.time_ns()}.csv")
         shutil.copy(path, kept)
         warnings.warn(f"{error}; it is kept as {kept}", stacklevel=2)
         before = pd.DataFrame(columns=COLUMNS)
@@ -214,10 +221,6 @@ def write_rows(rows, folder=""):
     table = table.drop_duplicates(KEY, keep="last").sort_values(KEY, kind="stable")
     with atomic_path(path) as temporary:
         table.to_csv(temporary, index=False, lineterminator="\n")
-
-
-def _names_beside(path):
-    return (path.with_name(f"results_damaged_{number}.csv") for number in range(1, 1000))
 
 
 def _plain(value):

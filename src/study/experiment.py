@@ -13,9 +13,12 @@ from src.train import TrainConfig
 from src.utils import whole_number
 
 DEFAULT_PROBES = ("linear", "knn", "mlp")
-FEATURES = ("features_50", "features_70", "features_90", "features")  # from a half of the numbers to all
-MORE_SEEDS = (1, 2)  # of what the full study repeats
-LARGE = 256  # the latent size from which on a study's settings may differ
+FEATURES = (
+    "features",
+    "self_supervised",
+    "both",
+    "both_50",
+)  # whose codes are features, all or a part of their numbers
 
 
 @dataclass(frozen=True)
@@ -39,22 +42,15 @@ class Settings:
     random_start: TrainConfig = TrainConfig(linear_rate=1.0, kernel_rate=0.06)
     baseline: TrainConfig = TrainConfig(epochs=5, linear_rate=1.0)  # of classes whose `trained_with` is "baseline"
     supervised: TrainConfig = TrainConfig(
-        epochs=12, batch_size=500, kernel_rate=0.1, learning_rate=1e-2, linear_rate=1.0, weight_decay=0.05
+        epochs=8, batch_size=500, kernel_rate=0.1, learning_rate=1e-2, linear_rate=1.0, weight_decay=0.05
     )
     features: TrainConfig = TrainConfig(epochs=3)
     views: int = 8  # of each training image, for the probes that are networks
     mlp: TrainConfig = MLP
     cnn: TrainConfig = CNN
-    large_network: Network | None = None  # both from LARGE numbers on, where channels count for more; None: as for all
-    large_train: TrainConfig | None = None
 
     def __post_init__(self):
         object.__setattr__(self, "views", whole_number(self.views, "views", 1))
-
-    def at(self, latent_dim):
-        """The settings of experiments of a latent size."""
-        network, train = (self.large_network, self.large_train) if latent_dim >= LARGE else (None, None)
-        return replace(self, network=network or self.network, train=train or self.train)
 
 
 @dataclass(frozen=True)
@@ -125,33 +121,29 @@ def quick(datasets, families, latent_dims, seeds=None, probes=DEFAULT_PROBES):
 
 
 def full(datasets, families, latent_dims, seeds=None, probes=DEFAULT_PROBES):
-    """The experiments of the full study, a sum of grids, most of them of one seed.
+    """The experiments of the full study, a sum of grids; `families` and codes of features have all `seeds`, the others the first.
 
-    Every family and PCA, the random encoder and shares of features at every size; the pixels and the prior work's codes, which have one
-    size; the supervised encoder and the random start at 10 and 100 numbers; the CNN probe on conv, vae, PCA, pixels and features.
-    Where no seeds are given, conv at 10 and 100 numbers, features of CIFAR-10 and nine tenths of features of CIFAR-100 have three.
+    Every family and PCA at every size; codes of features at every size of CIFAR-10, and at 100 numbers of the others. The CNN probe on conv
+    and PCA of CIFAR-10 at every size, and on both of all data sets and features of CIFAR-10 at 100 numbers. What gives a scale, on CIFAR-10
+    alone: pixels by the two networks, and codes of 100 numbers, supervised, from a random start and random, beside the prior work's.
     """
     datasets, sizes, families, probes = tuple(datasets), tuple(latent_dims), tuple(families), _names(probes)
-    seeds = None if seeds is None else _seeds(seeds)
-    first, to_100 = _seeds(seeds)[:1], [size for size in sizes if size <= 100]
-    ends = [size for size in sizes if size in (10, 100)]
-    with_cnn = [name for name in ("conv", "vae") if name in families] + ["pca", "pixels"]
-    experiments = (
-        grid(datasets, FEATURES, to_100, first, probes)
-        + grid(datasets, families, sizes, first, probes)
-        + grid(datasets, ["pca", "pixels", "random", "spatial", "spatial_finetuned"], sizes, first, probes)
-        + grid(datasets, ["supervised", "random_start"], ends, first, probes)
-        + grid(datasets, with_cnn, sizes, first, ["cnn"])
-        + grid(datasets, ["features"], to_100, first, ["cnn"])
+    seeds = _seeds(seeds)
+    first, to_100 = seeds[:1], [size for size in sizes if size <= 100]
+    longest = [size for size in sizes if size == 100]
+    cifar10 = [name for name in datasets if name == "CIFAR10"]
+    conv = [name for name in families if name == "conv"]
+    return merge(
+        grid(cifar10, FEATURES, to_100, seeds, probes)
+        + grid(datasets, FEATURES, longest, seeds, probes)
+        + grid(datasets, families, sizes, seeds, probes)
+        + grid(datasets, ["pca"], sizes, first, probes)
+        + grid(datasets, [*conv, "pca"], longest, first, ["cnn"])
+        + grid(cifar10, [*conv, "pca"], sizes, first, ["cnn"])
+        + grid(cifar10, FEATURES, longest, first, ["cnn"])
+        + grid(cifar10, ["pixels"], sizes, first, [*(probe for probe in probes if probe == "mlp"), "cnn"])
+        + grid(cifar10, ["supervised", "random_start", "random", "spatial"], longest, first, probes)
     )
-    if seeds is not None:
-        experiments += grid(datasets, families, sizes, seeds, probes) + grid(datasets, FEATURES, to_100, seeds, probes)
-    else:
-        of_10, of_100 = ([name for name in datasets if name == cifar] for cifar in ("CIFAR10", "CIFAR100"))
-        experiments += grid(datasets, [name for name in families if name == "conv"], ends, MORE_SEEDS, probes)
-        experiments += grid(of_10, ["features"], to_100, MORE_SEEDS, probes)
-        experiments += grid(of_100, ["features_90"], to_100, MORE_SEEDS, probes)
-    return merge(experiments)
 
 
 def _names(probes):
@@ -183,12 +175,10 @@ PRESETS = {
         Settings(
             Network(width=64, depth=6),
             TrainConfig(epochs=8),
-            random_start=TrainConfig(epochs=8, linear_rate=1.0, kernel_rate=0.06),
-            features=TrainConfig(epochs=2),
-            large_network=Network(width=128, depth=2),
-            large_train=TrainConfig(epochs=12),
+            random_start=TrainConfig(epochs=8, linear_rate=1.0),
+            features=TrainConfig(epochs=4),
         ),
         full,
-        {"counts": (10, 50, 100, 500), "draws": 5},
+        {"counts": (10, 50, 100, 500), "draws": 3},
     ),
 }

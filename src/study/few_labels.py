@@ -1,58 +1,76 @@
-"""How much of the class is read from few labelled images: by a linear probe of a code, and by a network trained from scratch."""
+"""How much of the class is read from few labelled images: by a probe of a code, and by a network trained from scratch.
 
-import os
+The settings of a probe are chosen by cross-validation on the labelled images themselves, for each code and draw anew; those of the network
+by `run/search.py`, on 5,000 more labelled images.
+"""
+
 import sys
 from dataclasses import replace
 
-import joblib
 import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
+from joblib import Memory, Parallel, delayed
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
 from tqdm import tqdm
 
-from src.classifier import CNN, ResidualNetwork, train_linear_classifier
-from src.encode import encode_images, image_batches, random_view, to_batch
+from src.classifier import CNN, ResidualNetwork
+from src.codec import fit_codec
+from src.encode import encode_images, image_batches, to_batch
+from src.features import strong_view
 from src.source import code_of_modules
 from src.study.checkpoints import computed_with, models_folder
 from src.train import LABEL_SMOOTHING, fit
-from src.utils import get_device, one_thread, seeded
+from src.utils import get_device, one_thread, seeded, whole_number
 
-INVERSE_PENALTY = 0.01  # scikit-learn's C for the linear probe, for codes that do not need more
 FROM_SCRATCH = replace(CNN, epochs=20)
+STEPS = 1800  # batches of the network from scratch, however few the images
+MOST = 5_000  # labelled images in all, of which more are no longer few
+FOLDS = 3
+SCALINGS = (StandardScaler(), "passthrough")
+GRID = [
+    {"scaling": SCALINGS, "probe": [SVC(random_state=0)], "probe__C": (1, 10)},
+    {"scaling": SCALINGS, "probe": [LogisticRegression(tol=1e-3, max_iter=1000)], "probe__C": (0.01, 0.1)},
+]
+SCRATCH = "scratch"  # what a network from scratch is called among the codes
 COLUMNS = ["code", "per_class", "draw", "accuracy"]
-STEPS = 600  # batches, however few the images
 
 
 def few_labels(dataset, models, counts=(10, 50, 100, 500), draws=5, n_jobs=-1):
-    """Test accuracy by number of labelled images, a row a code, count and draw, and the same for a network trained from scratch.
+    """Test accuracy by number of labelled images of each class, one row per code, count and draw, and the same for a network from scratch.
 
-    `models` are trained autoencoders by name; counts that a class does not have are left out. Returns the columns `dataset`, `code`, `per_class`, `draw`, `accuracy`.
+    `models` are trained autoencoders by name. Counts that some class does not have, or that add up to more than MOST images, are left
+    out; counts below 2 are a ValueError. Results are kept in `models/cache`. Returns the columns `dataset`, `code`, `per_class`, `draw`, `accuracy`.
     """
     (images, labels), (test, truth) = dataset.split("train"), dataset.split("test")
-    counts = [count for count in counts if count <= np.unique(labels, return_counts=True)[1].min()]
-    job, jobs = joblib.delayed(_remembered(_measure)), []
+    sizes = np.unique(labels, return_counts=True)[1]
+    most = min(sizes.min(), MOST // len(sizes))
+    counts = [count for count in counts if whole_number(count, "a count", 2) <= most]
+    remembered = Memory(models_folder("cache"), verbose=0).cache(_measure)
+    job, jobs = delayed(remembered), []
     # what another version of the code has found is not taken
-    made_by = str(computed_with()), code_of_modules(__name__, "src.classifier", "src.encode", "src.train")
+    parts = (f"src.{name}" for name in "classifier codec encode features train".split())
+    made_by = str(computed_with()), code_of_modules(__name__, *parts)
     for name, model in models.items():
-        z, z_test = encode_images(model, images), encode_images(model, test)
-        how = labels, z, z_test, truth, min(INVERSE_PENALTY, model.inverse_penalty)
-        jobs += [job(made_by, name, c, i, *how) for c in counts for i in range(draws)]
-    jobs += [job(made_by, "cnn", c, i, labels, images, test, truth) for c in counts for i in range(draws)]
-    rows = joblib.Parallel(n_jobs if get_device().type == "cpu" else 1, return_as="generator")(jobs)
+        weights = _weights(model, images[:2_000])
+        z, z_test = (encode_images(model, x) * weights for x in (images, test))
+        jobs += [job(made_by, name, c, i, labels, z, z_test, truth) for c in counts for i in range(draws)]
+    jobs += [job(made_by, SCRATCH, c, i, labels, images, test, truth) for c in counts for i in range(draws)]
+    rows = Parallel(n_jobs if get_device().type == "cpu" else 1, return_as="generator")(jobs)
     table = pd.DataFrame(tqdm(rows, "few labels", len(jobs), file=sys.stdout), columns=COLUMNS)
     return table.assign(dataset=dataset.name)
 
 
-def _remembered(function):
-    """The function, with results kept in `models/cache`, where that can be written, and taken from there when they are there."""
-    folder = models_folder("cache")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        is_writable = os.access(folder, os.W_OK)
-    except OSError:
-        is_writable = False
-    return joblib.Memory(folder if is_writable else None, verbose=0).cache(function)
+def _weights(model, images):
+    """What each number of a code is multiplied by to have the spread of what it does to the image; codes have a spread of one then."""
+    z = encode_images(model, images)
+    unit = fit_codec(model, images).unit.astype(np.float32) if model.has_decoder else np.ones(z.shape[1], np.float32)
+    return unit / max((z * unit).std(), 1e-6)
 
 
 def choose(labels, count, seed):
@@ -61,24 +79,31 @@ def choose(labels, count, seed):
     return np.concatenate([draw.choice(np.flatnonzero(labels == c), count, replace=False) for c in np.unique(labels)])
 
 
-def _measure(made_by, name, count, draw, labels, inputs, test, truth, *penalty):
-    chosen, how = choose(labels, count, draw), _score_network if name == "cnn" else _read_codes
+def _measure(made_by, name, count, draw, labels, inputs, test, truth):
+    chosen, how = choose(labels, count, draw), _score_network if name == SCRATCH else _score_probe
     with one_thread(), seeded(draw):
-        accuracy = how(inputs[chosen], labels[chosen], test, truth, *penalty)
+        accuracy = how(inputs[chosen], labels[chosen], test, truth)
     return {"code": name, "per_class": count, "draw": draw, "accuracy": accuracy}
 
 
-def _read_codes(z, labels, z_test, truth, penalty):
-    return train_linear_classifier(z, labels, penalty).score(z_test, truth)
+def _score_probe(z, labels, z_test, truth):
+    return train_best_probe(z, labels).score(z_test, truth)
 
 
-def train_from_scratch(images, labels, steps, config=FROM_SCRATCH, view=random_view):
+def train_best_probe(z, labels):
+    """A support vector machine or a logistic regression on codes, standardised or not, whichever does best in cross-validation."""
+    folds = min(FOLDS, np.unique(labels, return_counts=True)[1].min())
+    pipeline = Pipeline([("scaling", "passthrough"), ("probe", SVC())])
+    return GridSearchCV(pipeline, GRID, cv=folds).fit(z, labels)
+
+
+def train_from_scratch(images, labels, steps, config=FROM_SCRATCH, view=strong_view):
     """A network from scratch, trained on views of labelled images, uint8 (N, 32, 32, 3), for so many batches."""
     network, device = ResidualNetwork(labels.max() + 1), get_device()
 
     def batches():
         for indices in torch.randint(len(images), (steps // config.epochs, config.batch_size)).numpy():
-            x = view(to_batch(images[indices], device))
+            x = view(to_batch(images[indices], "cpu")).to(device)
             yield x, torch.from_numpy(labels[indices]).to(device)
 
     def loss(x, y):

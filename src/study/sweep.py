@@ -21,11 +21,11 @@ from src.encode import encode_images
 from src.evaluate import PROBES, evaluate_probes, measure_information, measure_reconstruction
 from src.study.checkpoints import (
     COLUMNS,
-    MORE_PROBES,
     checkpoint_path,
     discard_if_damaged,
     load_autoencoder,
     load_checkpoint,
+    load_made_by,
     network_of,
     origin,
     results_path,
@@ -49,9 +49,10 @@ class SweepError(RuntimeError):
 def run_sweep(experiments, n_jobs=-1, sample=False, settings=Settings(), folder=""):
     """Run those experiments that have not been run with these settings, data and code, `n_jobs` at a time.
 
-    `n_jobs` is -1 for one a core; on a GPU it is one at a time. Returns the table of all experiments, a row each, in the order
+    `n_jobs` is -1 for one per core; on a GPU it is one at a time. Returns the table of all experiments, one row each, in the order
     given, those that differ in their probes alone as one. Every row is in `results_path(folder)` as soon as its experiment ends.
-    With `sample`, everything is on the embedded sample, and the folder "sample". Raises SweepError, naming them, where experiments failed; the others are run all the same.
+    With `sample`, everything is on the embedded sample, and the folder "sample". Raises SweepError, naming them, where experiments
+    failed; the others are run all the same.
     On a cluster it runs inside joblib's own context manager; all machines see the same folder, and a failed worker is restarted:
 
         import joblib
@@ -63,12 +64,16 @@ def run_sweep(experiments, n_jobs=-1, sample=False, settings=Settings(), folder=
             results = run_sweep(grid(["CIFAR10", "CIFAR100"], ["conv", "vae"], range(4, 129, 4), range(8)), folder="mine")
     """
     experiments, folder = merge(experiments), "sample" if sample else folder
-    with _locked(folder), _write_error_as_sweep_error():
-        failures = _run_all(_to_run(experiments, folder, settings), n_jobs, folder, settings)
-        if failures:
-            raise SweepError(f"{len(failures)} of {len(experiments)} experiments have no result: {'; '.join(failures)}")
-        rows = [load_checkpoint(e, folder)["row"] for e in experiments]
-        write_rows(rows, folder)  # for those that had been run before, should the table have been lost
+    with _locked(folder):
+        try:
+            failures = _run_all(_to_run(experiments, folder, settings, sample), n_jobs, folder, settings, sample)
+            if failures:
+                named = "; ".join(failures)
+                raise SweepError(f"{len(failures)} of {len(experiments)} experiments have no result: {named}")
+            rows = [load_checkpoint(e, folder)["row"] for e in experiments]
+            write_rows(rows, folder)  # for those that had been run before, should the table have been lost
+        except WriteError as error:
+            raise SweepError(f"{error}; what has been run is in its checkpoints, and the same sweep goes on") from None
     return pd.DataFrame([_asked_for(*pair) for pair in zip(experiments, rows, strict=True)], columns=COLUMNS)
 
 
@@ -76,15 +81,6 @@ def _asked_for(experiment, row):
     """The row without the probes that were run at another time and not asked for now."""
     others = [name for name in PROBES if name not in experiment.probes]
     return row | {f"{column}_{name}": None for name in others for column in PROBES[name].columns}
-
-
-@contextmanager
-def _write_error_as_sweep_error():
-    """A table that cannot be written is a SweepError."""
-    try:
-        yield
-    except WriteError as error:
-        raise SweepError(f"{error}; what has been run is in its checkpoints, and the same sweep goes on") from None
 
 
 @contextmanager
@@ -102,9 +98,9 @@ def _locked(folder):
         yield
 
 
-def _to_run(experiments, folder, settings):
+def _to_run(experiments, folder, settings, sample):
     """The experiments that have to be run, each with what it is made by; says how many for which reason."""
-    datasets = {name: _load(name, folder) for name in {e.dataset for e in experiments}}
+    datasets = {name: _load(name, sample) for name in {e.dataset for e in experiments}}
     made_by = {e: origin(e, datasets[e.dataset], settings) for e in experiments}
     reasons = {e: what_is_missing(e, folder, made_by[e]) for e in experiments}
     for reason, count in Counter(filter(None, reasons.values())).items():
@@ -112,27 +108,27 @@ def _to_run(experiments, folder, settings):
     return {e: made_by[e] for e, reason in reasons.items() if reason}
 
 
-def _load(name, folder):
-    dataset = load_dataset(name, download=False, sample=folder == "sample")
-    if dataset.is_sample and folder != "sample":  # whose results must not replace those of the complete data
+def _load(name, sample):
+    dataset = load_dataset(name, download=False, sample=sample)
+    if dataset.is_sample and not sample:  # whose results must not replace those of the complete data
         how = f"load_dataset({name!r}) downloads the data, and sample=True keeps the sample's results apart"
         raise SweepError(f"of {name} only the embedded sample is there; {how}")
     return dataset
 
 
-def _run_all(experiments, n_jobs, folder, settings):
+def _run_all(experiments, n_jobs, folder, settings, sample):
     """Run experiments side by side, each a row of the table as soon as it ends; returns what went wrong with which."""
     n_jobs = n_jobs if get_device().type == "cpu" else 1
     if experiments:  # workers of an earlier sweep have the modules as they were then
         get_reusable_executor().shutdown(wait=True)
-    _prepare_shared(experiments, n_jobs, folder, settings)
     job, failures, ended = joblib.delayed(_run_or_report), [], set()
     # the constructors go along, since a worker has not run the notebook that may define them; in a tuple with the experiment,
     # since Dask would keep a class as an argument of its own on one worker, and lose it with that worker
-    jobs = (job((e, MODELS[e.autoencoder], made_by), folder, settings) for e, made_by in experiments.items())
-    results = joblib.Parallel(n_jobs, return_as="generator_unordered")(jobs)
-    bar = tqdm(results, "sweep", len(experiments), disable=not experiments, unit="experiment", file=sys.stdout)
+    jobs = (job((e, MODELS[e.autoencoder], made_by), folder, settings, sample) for e, made_by in experiments.items())
     try:
+        _prepare_shared(experiments, n_jobs, folder, settings, sample)
+        results = joblib.Parallel(n_jobs, return_as="generator_unordered")(jobs)
+        bar = tqdm(results, "sweep", len(experiments), disable=not experiments, unit="experiment", file=sys.stdout)
         for experiment, row, failure in bar:
             ended.add(experiment)
             if failure:
@@ -145,20 +141,21 @@ def _run_all(experiments, n_jobs, folder, settings):
     return failures
 
 
-def _prepare_shared(experiments, n_jobs, folder, settings):
+def _prepare_shared(experiments, n_jobs, folder, settings, sample):
     """Learn what sizes share before they are run side by side, once for each data set and seed."""
     shared = {(kind, e.dataset, e.seed) for e in experiments for kind in kinds_of(e.autoencoder, e.latent_dim)}
-    jobs = [joblib.delayed(_learn_features)(*what, settings.views, folder) for what in sorted(shared)]
+    jobs = [joblib.delayed(_learn_features)(*what, settings.views, folder, sample) for what in sorted(shared)]
     largest = {_largest(e): made_by for e, made_by in experiments.items() if model_class(e.autoencoder).one_training}
     largest = {e: made_by for e, made_by in largest.items() if what_is_missing(e, folder, made_by)}
-    jobs += [joblib.delayed(_run_or_report)((e, MODELS[e.autoencoder], largest[e]), folder, settings) for e in largest]
-    joblib.Parallel(n_jobs)(jobs)  # each experiment that needs what failed will say what went wrong
+    job = joblib.delayed(_run_or_report)
+    jobs += [job((e, MODELS[e.autoencoder], largest[e]), folder, settings, sample) for e in largest]
+    joblib.Parallel(n_jobs)(jobs)  # what fails here fails again, and is reported, in each experiment that needs it
 
 
-def _learn_features(kind, name, seed, views, folder):
+def _learn_features(kind, name, seed, views, folder, sample):
     try:
-        load_shared(_load(name, folder), kind, seed, views, folder)
-    except Exception:  # as above
+        load_shared(_load(name, sample), kind, seed, views, folder)
+    except Exception:  # reported by the experiments that need it
         return
 
 
@@ -167,24 +164,24 @@ def _largest(experiment):
     return replace(experiment, latent_dim=max(model_class(experiment.autoencoder).latent_dims), probes=())
 
 
-def _run_or_report(what, folder, settings):
+def _run_or_report(what, folder, settings, sample):
     """The experiment, its row, and what went wrong with it, if anything."""
     experiment, constructor, made_by = what
     if experiment.autoencoder not in MODELS.of_the_repository:
         MODELS[experiment.autoencoder] = constructor
     try:
         with _ONE_AT_A_TIME:
-            return experiment, run_experiment(experiment, folder, settings, made_by), ""
+            return experiment, run_experiment(experiment, folder, settings, made_by, sample), ""
     except Exception as error:  # whatever it is, the other experiments must go on
         return experiment, None, f"{type(error).__name__}: {error}"
 
 
-def run_experiment(experiment, folder="", settings=Settings(), made_by=None):
+def run_experiment(experiment, folder="", settings=Settings(), made_by=None, sample=False):
     """Run one experiment on one thread, keep what it leaves in `models/`, and return its row of the table.
 
     Where its checkpoint lacks nothing but probes, the model is taken from there. `made_by` is its `origin`, where that is known.
     """
-    dataset, settings = _load(experiment.dataset, folder), settings.at(experiment.latent_dim)
+    dataset = _load(experiment.dataset, sample)
     made_by = made_by or origin(experiment, dataset, settings)
     training = training_path(checkpoint_path(experiment, folder), made_by)
     for path in _states(training):
@@ -192,8 +189,9 @@ def run_experiment(experiment, folder="", settings=Settings(), made_by=None):
     kinds = kinds_of(experiment.autoencoder, experiment.latent_dim)
     features = {kind: load_shared(dataset, kind, experiment.seed, settings.views, folder) for kind in kinds}
     with one_thread():
-        if what_is_missing(experiment, folder, made_by) == MORE_PROBES:
-            model, row, learnt = _load_learnt(experiment, folder)
+        if known := load_made_by(experiment, folder, made_by):
+            model, row = load_autoencoder(experiment, folder).to(get_device()), known["row"]
+            learnt = {key: value for key, value in known.items() if key not in ("origin", "row")}
         else:
             model, row, learnt = _learn(experiment, dataset, settings, training, features, folder, made_by)
         probes = [probe for probe in experiment.probes if probe not in learnt["probes"]]
@@ -212,13 +210,6 @@ def run_experiment(experiment, folder="", settings=Settings(), made_by=None):
 def _states(training):
     """The states of an experiment in training, one a stage."""
     return [path for path in training.parent.glob("*") if path.name.startswith(training.name)]
-
-
-def _load_learnt(experiment, folder):
-    """The model, the row and all else that a checkpoint has."""
-    checkpoint = load_checkpoint(experiment, folder)
-    kept = {key: value for key, value in checkpoint.items() if key not in ("origin", "row")}
-    return load_autoencoder(experiment, folder).to(get_device()), checkpoint["row"], kept
 
 
 def _learn(experiment, dataset, settings, training, features, folder, made_by):
@@ -260,9 +251,9 @@ def _train(model, experiment, dataset, settings, training, features):
 
 def _take_weights(model, experiment, folder, made_by):
     """Give the model those of the largest size, where all sizes have the same; their history and seconds, or None."""
-    if not model.one_training or what_is_missing(_largest(experiment), folder, made_by):
+    checkpoint = load_made_by(_largest(experiment), folder, made_by) if model.one_training else None
+    if not checkpoint:
         return None
-    checkpoint = load_checkpoint(_largest(experiment), folder)
     model.load_state_dict(checkpoint["state"])
     model.to(get_device())
     return checkpoint["history"], checkpoint["row"]["autoencoder_seconds"]
