@@ -55,7 +55,7 @@ format: .venv/installed-for-tests
 	$(BIN)/ruff format .
 
 clean:  ## what a run made, but neither data nor committed results
-	rm -rf .venv reports/sample reports/quick reports/epochs_* $(REPORT).html $(REPORT).ipynb $(addprefix models/,*.pt cache in_training sample quick epochs_*)
+	rm -rf .venv reports/sample reports/quick reports/epochs_* $(REPORT).html $(REPORT).ipynb $(addprefix models/,*.pt in_training sample quick epochs_*)
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv

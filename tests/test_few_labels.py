@@ -1,5 +1,4 @@
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -13,16 +12,11 @@ from src.study import few_labels as module
 from src.study.few_labels import choose, few_labels
 
 
-def remember(monkeypatch, cache):
-    monkeypatch.setattr(module, "Memory", lambda *_, **__: SimpleNamespace(cache=cache))
-
-
 @pytest.fixture
 def measure(tiny, monkeypatch):
-    """`few_labels` with a short training and without its cache, of one code on random images."""
+    """`few_labels` with a short training, of one code on random images."""
     monkeypatch.setattr(module, "FROM_SCRATCH", replace(module.FROM_SCRATCH, epochs=3, batch_size=32))
     monkeypatch.setattr(module, "STEPS", 24)
-    remember(monkeypatch, lambda function: function)
     pca = build_autoencoder("pca", 5)
     pca.initialise(tiny.x_train)
     return lambda dataset=tiny, draws=2: few_labels(dataset, {"pca": pca}, (2, 10, 50), draws, n_jobs=1)
@@ -47,17 +41,6 @@ def test_the_table_has_a_row_a_code_count_and_draw(measure, monkeypatch):
     assert (table[table.per_class == 10].groupby("code").accuracy.mean() > 0.2).all()  # chance is 0.1
     torch.manual_seed(8)
     pd.testing.assert_frame_equal(table, measure(), check_exact=True)
-
-
-def test_what_another_version_of_the_code_has_found_is_not_taken(measure, monkeypatch):
-    keys = []
-    remember(monkeypatch, lambda function: lambda made_by, *rest: keys.append(made_by) or {})
-    measure(draws=1)
-    monkeypatch.setattr(module, "code_of_modules", lambda *modules: modules)
-    measure(draws=1)
-    assert len({*keys}) == 2 and {"src.study.few_labels", "src.classifier", "src.codec", "src.features"} < {
-        *keys[-1][-1]
-    }
 
 
 def test_each_code_is_read_by_the_probe_that_does_best_on_its_labelled_images():

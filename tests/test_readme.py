@@ -88,7 +88,7 @@ def test_the_clusters_example_runs(monkeypatch):
 def test_its_commands_are_those_of_the_makefile():
     commands = set(re.findall(r"make ([a-z-]+)", README))
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M))
-    assert {"run", "demo", "test", "study"} <= commands <= targets
+    assert {"run", "demo", "test", "study", "bench"} <= commands <= targets
 
 
 def test_every_link_and_figure_of_the_readme_is_there():

@@ -239,8 +239,8 @@ def confusion_matrices(confusions, title):
     for ax, (dataset, (truth, predicted, names)) in zip(axes[0], confusions.items(), strict=False):
         matrix = confusion_matrix(truth, predicted, labels=np.arange(len(names)), normalize="true")
         look = {"cmap": "Blues", "colorbar": False, "im_kw": {"vmin": 0, "vmax": 1}, "xticks_rotation": "vertical"}
-        look |= {"include_values": len(names) <= 10, "values_format": ".0%", "text_kw": {"fontsize": 7}}
-        ConfusionMatrixDisplay(matrix, display_labels=names).plot(ax=ax, **look)
+        values = {"include_values": len(names) <= 10, "values_format": ".0%", "text_kw": {"fontsize": 7}}
+        ConfusionMatrixDisplay(matrix, display_labels=names).plot(ax=ax, **look, **values)
         ax.tick_params(labelsize=8 if len(names) <= 10 else 6)
         ax.grid(False)
         ax.set(title=dataset, xlabel="predicted class", ylabel="true class")

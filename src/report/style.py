@@ -170,8 +170,14 @@ def label_ends(ax, ends):
     """
     ax.get_xlim(), ax.get_ylim()  # which settles the axes
     to_axes = ax.transData + ax.transAxes.inverted()
-    how = {"xycoords": blended_transform_factory(ax.transData, ax.transAxes), "textcoords": "offset points"}
-    how |= {"xytext": (8, 0), "va": "center", "fontsize": 8.5, "annotation_clip": False}
+    how = {
+        "xycoords": blended_transform_factory(ax.transData, ax.transAxes),
+        "textcoords": "offset points",
+        "xytext": (8, 0),
+        "va": "center",
+        "fontsize": 8.5,
+        "annotation_clip": False,
+    }
     for place in sorted({x for x, *_ in ends}):
         names = sorted((to_axes.transform((x, y))[1], text, look) for x, y, text, look in ends if x == place)
         heights = [height for height, _, _ in names]

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
-from joblib import Memory, Parallel, delayed
+from joblib import Parallel, delayed
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
@@ -23,8 +23,6 @@ from src.classifier import CNN, ResidualNetwork
 from src.codec import fit_codec
 from src.encode import encode_images, image_batches, to_batch
 from src.features import strong_view
-from src.source import code_of_modules
-from src.study.checkpoints import computed_with, models_folder
 from src.train import LABEL_SMOOTHING, fit
 from src.utils import get_device, one_thread, seeded, whole_number
 
@@ -45,22 +43,18 @@ def few_labels(dataset, models, counts=(10, 50, 100, 500), draws=5, n_jobs=-1):
     """Test accuracy by number of labelled images of each class, one row per code, count and draw, and the same for a network from scratch.
 
     `models` are trained autoencoders by name. Counts that some class does not have, or that add up to more than MOST images, are left
-    out; counts below 2 are a ValueError. Results are kept in `models/cache`. Returns the columns `dataset`, `code`, `per_class`, `draw`, `accuracy`.
+    out; counts below 2 are a ValueError. Returns the columns `dataset`, `code`, `per_class`, `draw`, `accuracy`.
     """
     (images, labels), (test, truth) = dataset.split("train"), dataset.split("test")
     sizes = np.unique(labels, return_counts=True)[1]
     most = min(sizes.min(), MOST // len(sizes))
     counts = [count for count in counts if whole_number(count, "a count", 2) <= most]
-    remembered = Memory(models_folder("cache"), verbose=0).cache(_measure)
-    job, jobs = delayed(remembered), []
-    # what another version of the code has found is not taken
-    parts = (f"src.{name}" for name in "classifier codec encode features train".split())
-    made_by = str(computed_with()), code_of_modules(__name__, *parts)
+    job, jobs = delayed(_measure), []
     for name, model in models.items():
         weights = _weights(model, images[:2_000])
         z, z_test = (encode_images(model, x) * weights for x in (images, test))
-        jobs += [job(made_by, name, c, i, labels, z, z_test, truth) for c in counts for i in range(draws)]
-    jobs += [job(made_by, SCRATCH, c, i, labels, images, test, truth) for c in counts for i in range(draws)]
+        jobs += [job(name, c, i, labels, z, z_test, truth) for c in counts for i in range(draws)]
+    jobs += [job(SCRATCH, c, i, labels, images, test, truth) for c in counts for i in range(draws)]
     rows = Parallel(n_jobs if get_device().type == "cpu" else 1, return_as="generator")(jobs)
     table = pd.DataFrame(tqdm(rows, "few labels", len(jobs), file=sys.stdout), columns=COLUMNS)
     return table.assign(dataset=dataset.name)
@@ -79,7 +73,7 @@ def choose(labels, count, seed):
     return np.concatenate([draw.choice(np.flatnonzero(labels == c), count, replace=False) for c in np.unique(labels)])
 
 
-def _measure(made_by, name, count, draw, labels, inputs, test, truth):
+def _measure(name, count, draw, labels, inputs, test, truth):
     chosen, how = choose(labels, count, draw), _score_network if name == SCRATCH else _score_probe
     with one_thread(), seeded(draw):
         accuracy = how(inputs[chosen], labels[chosen], test, truth)
